@@ -1,0 +1,3 @@
+//! Provision, inspect and switch a pair of BMCs.
+
+fn main() {}

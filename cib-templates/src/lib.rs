@@ -1,0 +1,1 @@
+//! CIB templates: filled, validated, applied in one push.

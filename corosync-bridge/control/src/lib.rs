@@ -1,0 +1,20 @@
+//! The bridge's control socket: what can be asked, what is answered, and a client.
+//!
+//! One JSON object per line each way, requests answered in order. The messages live in [`messages`], which
+//! does no I/O; [`client`] speaks them over the socket. The settings agent and `bmc-ha` use this crate, the
+//! bridge serves it.
+
+pub mod client;
+pub mod messages;
+
+pub use client::{Client, ClientError};
+pub use messages::{
+    Command, Connection, Member, Position, Problem, Reply, Request, Role, Status, Sync, Transfer,
+};
+
+/// Where the bridge listens unless told otherwise.
+pub const DEFAULT_SOCKET: &str = "/run/bmc-ha/bridge.sock";
+
+/// Longest line either side accepts, in bytes. A status of a few nodes is two kilobytes; a peer that sends
+/// more than this without a newline is not speaking the protocol and is cut off before memory is spent.
+pub const MAX_LINE_BYTES: usize = 256 * 1024;

@@ -1,0 +1,1 @@
+//! The replication core: events in, effects out.

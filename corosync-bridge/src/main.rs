@@ -1,0 +1,3 @@
+//! Replicates BMC settings as Corosync CPG messages.
+
+fn main() {}

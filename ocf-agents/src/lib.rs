@@ -1,0 +1,1 @@
+//! OCF resource agents and a fence agent for a pair of BMCs.

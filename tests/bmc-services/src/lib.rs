@@ -1,0 +1,1 @@
+//! Stand-ins for the OpenBMC services of the lab.

@@ -1,0 +1,1 @@
+//! The emulated chassis that two lab BMCs share.

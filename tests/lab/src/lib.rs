@@ -1,0 +1,1 @@
+//! Two real BMC containers on one emulated chassis.
