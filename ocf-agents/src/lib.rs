@@ -1,1 +1,3 @@
-//! OCF resource agents and a fence agent for a pair of BMCs.
+//! OCF resource agents and a fence agent for a pair of BMCs, and the library that they stand on.
+
+pub mod hardware;
