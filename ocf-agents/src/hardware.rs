@@ -50,6 +50,12 @@ pub trait ResetLine: std::fmt::Debug {
     /// What the hardware said.
     fn unlock(&self) -> Result<(), HardwareError>;
 
+    /// Proves that the line, its proof and its lock are there, without moving anything.
+    ///
+    /// # Errors
+    /// What the hardware said.
+    fn check(&self) -> Result<(), HardwareError>;
+
     /// Pulls the line (`true`) or lets it go (`false`). Does not wait for what follows from it.
     ///
     /// # Errors

@@ -62,6 +62,13 @@ impl FileMux {
         }
     }
 
+    /// Whether a claim of this BMC is granted or pending. A file that cannot be read back may hide one.
+    fn is_asked_for(&self) -> bool {
+        self.select
+            .as_deref()
+            .is_some_and(|select| read_flag(select).unwrap_or(true))
+    }
+
     fn name(&self) -> String {
         self.select.as_ref().unwrap_or(&self.grant).display().to_string()
     }
@@ -93,6 +100,10 @@ impl Mux for FileMux {
 
     fn release(&self, deadline: Instant) -> Result<(), HardwareError> {
         let started = Instant::now();
+        // A BMC that neither holds the mux nor asks for it writes nothing to it.
+        if !self.is_held()? && !self.is_asked_for() {
+            return Ok(());
+        }
         self.ask("0")?;
         if wait_flag(&self.grant, false, deadline)? {
             return Ok(());
@@ -137,6 +148,14 @@ impl ResetLine for FileResetLine {
 
     fn unlock(&self) -> Result<(), HardwareError> {
         self.lock.as_ref().map_or(Ok(()), |lock| write_value(lock, "0"))
+    }
+
+    fn check(&self) -> Result<(), HardwareError> {
+        self.is_asserted()?;
+        self.is_held()?;
+        self.lock
+            .as_deref()
+            .map_or(Ok(()), |lock| read_flag(lock).map(drop))
     }
 
     fn set(&self, asserted: bool) -> Result<(), HardwareError> {
@@ -450,6 +469,21 @@ mod tests {
         });
         mux.claim(Instant::now() + Duration::from_secs(5)).unwrap();
         hardware.join().unwrap();
+    }
+
+    #[test]
+    fn a_mux_that_is_neither_held_nor_asked_for_is_not_written_to() {
+        let (folder, mux) = stuck_mux("0\n");
+        mux.release(soon()).unwrap();
+        assert_eq!(fs::read_to_string(folder.path().join("select")).unwrap(), "0\n");
+    }
+
+    #[test]
+    fn releasing_withdraws_a_pending_claim() {
+        let (folder, mux) = stuck_mux("0\n");
+        fs::write(folder.path().join("select"), "1\n").unwrap();
+        mux.release(soon()).unwrap();
+        assert_eq!(fs::read_to_string(folder.path().join("select")).unwrap(), "0");
     }
 
     #[test]
