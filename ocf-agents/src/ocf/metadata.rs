@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use quick_xml::Writer;
-use quick_xml::events::BytesText;
+use quick_xml::events::{BytesText, Event};
 
 use super::{Action, Declared, Environment, ParameterError, Role, xml};
 
@@ -86,6 +86,9 @@ impl Description {
     /// As [`xml::document`].
     pub fn metadata(&self) -> io::Result<String> {
         let mut writer = xml::document()?;
+        // ocf-tester validates against the document type that the document names, in resource-agents' folder.
+        let document_type = BytesText::from_escaped("resource-agent SYSTEM \"ra-api-1.dtd\"");
+        writer.write_event(Event::DocType(document_type))?;
         writer
             .create_element("resource-agent")
             .with_attributes([("name", self.name), ("version", env!("CARGO_PKG_VERSION"))])
