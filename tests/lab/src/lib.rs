@@ -25,6 +25,7 @@
 mod boot;
 mod chassis;
 mod cluster;
+mod copies;
 mod error;
 mod journal;
 mod layout;
@@ -46,6 +47,7 @@ use std::process::Command;
 pub use boot::boot;
 pub use chassis::{Chassis, Mark};
 pub use cluster::{ClusterView, Instance, Member};
+pub use copies::REPLICATED;
 pub use error::{LabError, Result};
 pub use journal::{Following, JournalEntry, Moment};
 pub use layout::Layout;

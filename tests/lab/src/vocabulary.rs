@@ -80,6 +80,25 @@ impl Lab {
         })
     }
 
+    /// Looks until `look` finds something; until then it says what it sees instead. A look that fails counts as
+    /// not yet.
+    ///
+    /// # Errors
+    /// [`LabError::Deadline`] with what was seen last.
+    pub fn wait_for<T>(
+        &self,
+        what: &str,
+        within: Duration,
+        mut look: impl FnMut() -> Result<std::result::Result<T, String>>,
+    ) -> Result<T> {
+        wait::until(what, within, || {
+            Ok(match look()? {
+                Ok(found) => Look::Found(found),
+                Err(seen) => Look::NotYet(seen),
+            })
+        })
+    }
+
     /// Takes the lab down whatever state it is in; for a scenario that wants a fresh one.
     ///
     /// # Errors

@@ -1,0 +1,59 @@
+//! Scenario tests: two real BMCs on one emulated chassis, and what must hold whatever is lost.
+//!
+//! `scripts/test scenarios [FILTER]` runs them, one after the other, on one lab. Before each the lab is settled:
+//! both BMCs online, one Active, the other in sync. After each the chassis log is held to the invariants, from
+//! the scenario's beginning on.
+
+mod bad_input;
+mod failover;
+mod killed;
+mod ocf_tester;
+mod partition;
+mod passive;
+mod settings;
+mod stage;
+mod start;
+mod switchover;
+
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use libtest_mimic::{Arguments, Trial};
+
+use stage::{Scenario, World};
+
+/// All scenarios, cheap and basic first: when these fail, the rest will.
+const SCENARIOS: &[&[Scenario]] = &[
+    bad_input::SCENARIOS,
+    start::SCENARIOS,
+    ocf_tester::SCENARIOS,
+    switchover::SCENARIOS,
+    settings::SCENARIOS,
+    killed::SCENARIOS,
+    passive::SCENARIOS,
+    failover::SCENARIOS,
+    partition::SCENARIOS,
+];
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // They share one lab.
+    arguments.test_threads = Some(1);
+    let world = Arc::new(Mutex::new(World::default()));
+    let trials = SCENARIOS
+        .iter()
+        .flat_map(|group| group.iter())
+        .map(|scenario| {
+            let world = Arc::clone(&world);
+            Trial::test(scenario.name, move || {
+                // A scenario that panicked leaves the lab as any other that failed: it is settled or made anew.
+                let mut world = world.lock().unwrap_or_else(PoisonError::into_inner);
+                world.play(scenario).map_err(Into::into)
+            })
+        })
+        .collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    // Takes the lab down before the process ends: `exit` would not drop it.
+    world.lock().unwrap_or_else(PoisonError::into_inner).close();
+    conclusion.exit_code()
+}

@@ -1,0 +1,58 @@
+//! The BMCs lose sight of each other.
+
+use chassis_sim::messages::Event;
+use lab::{Link, Node, Result, deadline};
+
+use crate::stage::{On, Scenario, Stage, ensure, fail};
+
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "one_of_two_links_lost_changes_nothing",
+        on: On::SettledLab,
+        script: one_link,
+    },
+    Scenario {
+        name: "two_bmcs_that_lost_sight_of_each_other_shoot_once_and_one_goes_on",
+        on: On::SettledLab,
+        script: split,
+    },
+];
+
+fn one_link(stage: &Stage<'_>) -> Result<()> {
+    let setting = "/var/lib/phosphor-settings-manager/settings/over-one-link";
+    stage.lab.network().cut(stage.passive(), Link::Second)?;
+    stage.lab.write_setting(stage.active, setting, "arrives")?;
+    stage.lab.wait_setting(stage.passive(), setting, "arrives")?;
+    stage.lab.network().heal()?;
+    let active = stage.lab.settle()?;
+    ensure(active == stage.active, || format!("{active} took over"))?;
+    stage.assert_nobody_was_reset()
+}
+
+fn split(stage: &Stage<'_>) -> Result<()> {
+    stage.lab.network().partition()?;
+    let shot = stage.chassis()?.wait_for(
+        stage.mark,
+        "one BMC held in reset by the other",
+        deadline::FAILOVER,
+        |event| matches!(event, Event::ResetHeld { .. }),
+    )?;
+    stage.lab.network().heal()?;
+    let Event::ResetHeld { bmc } = shot.event else {
+        return fail(format!("waited for a reset, got {shot:?}"));
+    };
+    let Some(survivor) = Node::in_slot(bmc).map(Node::sibling) else {
+        return fail(format!("no BMC in slot {bmc}"));
+    };
+    stage.lab.wait_active(survivor, deadline::FAILOVER)?;
+    let settled = stage.lab.settle()?;
+    ensure(settled == survivor, || {
+        format!("{survivor} survived, but {settled} is the Active")
+    })?;
+    let shots = stage.chassis()?.records(stage.mark)?;
+    let shots = shots
+        .iter()
+        .filter(|record| matches!(record.event, Event::ResetAsserted { .. }))
+        .count();
+    ensure(shots == 1, || format!("{shots} resets, one was needed"))
+}
