@@ -1,1 +1,66 @@
 //! The replication core: events in, effects out.
+//!
+//! One [`Core`] per BMC. It does no I/O of its own, reads no clock and throws no dice: membership, messages,
+//! hints and requests come in through [`Core::handle`]; messages to multicast, answers and notices are
+//! taken out; the disk is behind [`Tree`] and [`StateStore`]. The same code runs on Corosync's CPG and in
+//! the simulation under `tests/`.
+//!
+//! # How a daemon drives it
+//! ```text
+//! loop {
+//!     poll(fds, if core.has_work() { 0 } else { core.deadline() - now })
+//!     for each thing that happened { core.handle(event, now) }
+//!     core.work(now)                                  // one bounded slice
+//!     while CPG has room { core.next_message() }      // a message taken out must be sent, or Disconnected told
+//!     for notice in core.take_notices() { log it; on RoleChanged write the role marker }
+//!     for answer in core.take_answers() { reply to the request with that id }
+//! }
+//! ```
+//! - Before [`Event::Request`] is told, every change notification that the kernel already holds must have
+//!   been told as [`Event::Changed`]: flush covers what was told before it.
+//! - [`Event::Tick`] is told when [`Core::deadline`] has come.
+//! - Notices are taken before answers, so that a role is on record before a request for it is answered.
+//! - Hints are used on the Active only; a Passive need not watch anything. A new Active scans by itself, so
+//!   watches must stand before the promotion is answered, or a [`Event::RescanAll`] must follow them.
+//!
+//! # Parts
+//! | module | what it is |
+//! |---|---|
+//! | [`wire`] | the messages and their bytes; no I/O |
+//! | [`core`](mod@crate::core) | the state machine |
+//! | [`tree`] | what the core asks of a disk |
+//! | [`disk_tree`] | the real disk, confined beneath one root |
+//! | [`state`] | epoch, owner and position, and the file that keeps them |
+//! | [`coverage`] | which paths are replicated |
+
+pub mod core;
+pub mod coverage;
+pub mod digest;
+pub mod disk_tree;
+pub mod entry;
+mod index;
+pub mod path;
+mod scan;
+pub mod state;
+pub mod tree;
+pub mod wire;
+
+pub use crate::core::{
+    Answer, Core, Event, MemberReport, Notice, Options, Refusal, Report, Request, RoleCause,
+};
+pub use bmc_bridge_control::{Position, Problem, Role, Sync, Transfer};
+pub use coverage::Coverage;
+pub use disk_tree::DiskTree;
+pub use path::EntryPath;
+pub use state::{State, StateFile, StateStore};
+pub use tree::Tree;
+
+/// A Corosync node id. Corosync gives no node the id 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u32);
+
+impl std::fmt::Display for NodeId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "node {}", self.0)
+    }
+}

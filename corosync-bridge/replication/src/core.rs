@@ -1,0 +1,449 @@
+//! The state machine.
+//!
+//! # Epochs
+//! Every promotion opens an epoch, by a message that all members deliver in the same place of the agreed order.
+//! Each keeps the newest epoch on disk and refuses what belongs to an older one. The Active that delivers someone
+//! else's newer epoch, or hears of one from a member, is deposed: it becomes Passive at once and sends nothing
+//! more. Two partitions may open the same epoch; when they meet, an Active opens a newer one (of two, the one with
+//! the lower node id), so that an epoch never means two things for long.
+//!
+//! # Changes
+//! A change on the Active gets the next sequence and is multicast. A Passive applies changes in that order and
+//! acknowledges the last one that is durable. A change that it cannot apply taints its copy: it goes on
+//! applying, to be as fresh as it can, but acknowledges nothing more and is not in sync until the Active has
+//! compared again.
+//!
+//! # Joining
+//! The Active asks a Passive that is not in sync for its manifest ([`Message::Compare`]). From there on the Passive
+//! applies every change. The Active compares the manifest with its index and sends what differs as ordinary
+//! changes, then [`Operation::InSync`](crate::wire::Operation::InSync). A manifest entry that is overtaken by a change
+//! merely differs and is sent again; one that is equal is either equal for good or made so by a change that is
+//! already under way: so nothing is missed, however both interleave.
+//!
+//! # Positions
+//! A Passive's position moves while it is in sync, and once more when it comes in sync: a half-compared copy
+//! never claims to be newer than it was. The Active's moves when the change is durable on its own disk.
+//!
+//! # A restarted bridge
+//! An Active whose bridge was restarted has a copy that nobody else may have changed since, but cannot know which of
+//! its messages arrived. It waits until every member has told its epoch, and opens the next one unless a
+//! newer one is open.
+
+mod active;
+mod deliver;
+mod follower;
+mod outbox;
+mod peers;
+mod problems;
+mod queue;
+mod requests;
+mod roles;
+mod session;
+
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::coverage::Coverage;
+use crate::index::Index;
+use crate::scan::Scan;
+use crate::state::{State, StateStore};
+use crate::tree::Tree;
+use crate::wire::{Hello, Message};
+use crate::{NodeId, Position, Problem, Role, Sync, Transfer};
+
+use active::Active;
+use follower::Follower;
+use outbox::Outbox;
+use peers::Peers;
+use problems::{Problems, Topic};
+use requests::Requests;
+use roles::Proposal;
+
+pub use requests::{Answer, Refusal, Request};
+
+/// What happens to a core. Times are those of any clock that never goes back; all calls use the same one.
+#[derive(Debug, Clone)]
+pub enum Event<'a> {
+    /// The group has these members, told in its place of the agreed order; `me` is among them.
+    Membership {
+        /// This node.
+        me: NodeId,
+        /// All members.
+        members: &'a [NodeId],
+    },
+    /// This node is not in the group any more. Messages taken out but not delivered may be lost.
+    Disconnected,
+    /// A message was delivered in agreed order, this node's own among them.
+    Delivered {
+        /// Who sent it, by CPG's word.
+        from: NodeId,
+        /// The message.
+        bytes: &'a [u8],
+    },
+    /// The entry at this absolute path may have changed: content, attributes, come or gone. A directory that was
+    /// unknown is searched; of a known one only the directory itself is looked at.
+    Changed(&'a Path),
+    /// Anything at or beneath this absolute path may have changed.
+    Rescan(&'a Path),
+    /// Anything may have changed: notifications were lost.
+    RescanAll,
+    /// Somebody asks for something. Answered once, through [`Core::take_answers`].
+    Request {
+        /// Named by the caller; comes back with the answer.
+        id: u64,
+        /// What is asked.
+        request: Request,
+        /// When to give up, on the same clock.
+        deadline: Option<Duration>,
+    },
+    /// [`Core::deadline`] has come.
+    Tick,
+}
+
+/// How a core starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// This node was the Active when its bridge ended, and has not rebooted since.
+    pub resume_as_active: bool,
+}
+
+/// Why a role changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoleCause {
+    /// It was asked for.
+    Requested,
+    /// The bridge was restarted on the Active, or two partitions met.
+    Resumed,
+    /// Another member opened a newer epoch.
+    Deposed {
+        /// That epoch.
+        epoch: u64,
+        /// Who opened it.
+        owner: NodeId,
+    },
+}
+
+/// Something worth a line in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// This node has another role from now on; to be kept where a restart of the bridge, but not a reboot, finds
+    /// it ([`Options::resume_as_active`]).
+    RoleChanged {
+        /// The role.
+        role: Role,
+        /// The newest epoch.
+        epoch: u64,
+        /// Why.
+        cause: RoleCause,
+    },
+    /// The Active compares copies with a member.
+    CompareStarted {
+        /// Which member.
+        node: NodeId,
+    },
+    /// A member has everything, durably.
+    CompareFinished {
+        /// Which member.
+        node: NodeId,
+        /// Entries that were sent.
+        entries: u64,
+        /// Bytes of content that were sent.
+        bytes: u64,
+    },
+    /// This Passive has everything, durably.
+    InSync {
+        /// Up to here.
+        position: Position,
+    },
+    /// Something keeps settings from being replicated.
+    Problem(String),
+}
+
+impl std::fmt::Display for Notice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::RoleChanged { role, epoch, cause } => match (role, cause) {
+                (_, RoleCause::Deposed { epoch, owner }) => {
+                    write!(f, "deposed: {owner} opened epoch {epoch}; this node is Passive")
+                }
+                (Role::Active, RoleCause::Requested) => write!(f, "promoted: Active in epoch {epoch}"),
+                (Role::Active, RoleCause::Resumed) => write!(f, "resumed: Active in epoch {epoch}"),
+                (Role::Passive, _) => write!(f, "demoted: Passive, last epoch {epoch}"),
+            },
+            Self::CompareStarted { node } => write!(f, "comparing settings with {node}"),
+            Self::CompareFinished { node, entries, bytes } => {
+                write!(f, "{node} is in sync: {entries} entries, {bytes} bytes sent")
+            }
+            Self::InSync { position } => write!(
+                f,
+                "in sync at epoch {} sequence {}",
+                position.epoch, position.sequence
+            ),
+            Self::Problem(message) => f.write_str(message),
+        }
+    }
+}
+
+/// A member, as this node knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemberReport {
+    /// Which node.
+    pub node: NodeId,
+    /// Its role, by its own word.
+    pub role: Role,
+    /// Its position, by its own word.
+    pub position: Position,
+    /// Its synchronisation, by its own word.
+    pub sync: Sync,
+    /// Last sequence of the current epoch that it acknowledged. Known on the Active only.
+    pub acknowledged: Option<u64>,
+    /// Age of the oldest change that it has not acknowledged; zero when there is none. Known on the Active only.
+    pub lag: Option<Duration>,
+}
+
+/// How things stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// This node; `None` while it was never in the group.
+    pub node: Option<NodeId>,
+    /// Whether it is in the group.
+    pub joined: bool,
+    /// Its role.
+    pub role: Role,
+    /// How new its copy is.
+    pub position: Position,
+    /// Whether its copy holds what the Active holds.
+    pub sync: Sync,
+    /// The other members that have introduced themselves, by node id.
+    pub members: Vec<MemberReport>,
+    /// Entries under replication here.
+    pub entries: u64,
+    /// What is still to be sent, on the Active.
+    pub transfer: Option<Transfer>,
+    /// What keeps settings from being replicated.
+    pub problems: Vec<Problem>,
+}
+
+/// The replication of one node. See the [crate's documentation](crate) for how to drive it.
+#[derive(Debug)]
+pub struct Core<T: Tree, S> {
+    coverage: Rc<dyn Coverage>,
+    tree: T,
+    store: S,
+    index: Index,
+    state: State,
+    me: Option<NodeId>,
+    joined: bool,
+    role: Role,
+    sync: Sync,
+    /// The Active of the newest epoch, where one is known.
+    source: Option<NodeId>,
+    /// What an Active has. `None` also while a restarted one has not opened its epoch yet.
+    active: Option<Active<T::Source>>,
+    follower: Follower<T>,
+    peers: Peers,
+    outbox: Outbox,
+    proposal: Option<Proposal>,
+    /// Until when a restarted Active waits for the members' epochs.
+    resume: roles::Resume,
+    requests: Requests,
+    /// Whether the members have to be told what changed here.
+    announce: bool,
+    problems: Problems,
+    notices: Vec<Notice>,
+}
+
+/// A bounded piece of work that can be done now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// Passive: make what was applied durable and acknowledge it.
+    Commit,
+    /// Passive: scan for, or send a part of, the manifest.
+    Manifest,
+    /// Active: learn what is there before anything is compared.
+    BaseScan,
+    /// Active: go on with a large file.
+    Job,
+    /// Active: look at what may have changed.
+    Change,
+    /// Active: send what differed in a comparison, or close the comparison.
+    Session,
+    /// Active: ask a Passive for its manifest.
+    Compare(NodeId),
+    /// Active: make the own disk durable.
+    Harden,
+}
+
+impl<T: Tree, S: StateStore> Core<T, S> {
+    /// A core over a disk and its remembered state. State that cannot be had is reported as a problem, and the
+    /// copy counts as older than any other until it has been compared.
+    pub fn new(options: Options, coverage: Rc<dyn Coverage>, tree: T, mut store: S) -> Self {
+        let mut problems = Problems::default();
+        let mut notices = Vec::new();
+        let state = store.load().unwrap_or_else(|error| {
+            notices.push(problems.record(Topic::State, error.to_string()));
+            State::default()
+        });
+        // Without a remembered epoch there is nothing to resume: this node cannot tell whether it was deposed.
+        let resumes = options.resume_as_active && state.epoch > 0;
+        Self {
+            coverage,
+            tree,
+            store,
+            index: Index::default(),
+            state,
+            me: None,
+            joined: false,
+            role: if resumes { Role::Active } else { Role::Passive },
+            sync: if resumes { Sync::Source } else { Sync::NoSource },
+            source: None,
+            active: None,
+            follower: Follower::default(),
+            peers: Peers::default(),
+            outbox: Outbox::default(),
+            proposal: None,
+            resume: if resumes {
+                roles::Resume::Wanted
+            } else {
+                roles::Resume::No
+            },
+            requests: Requests::default(),
+            announce: false,
+            problems,
+            notices,
+        }
+    }
+
+    /// Takes in an event.
+    pub fn handle(&mut self, event: &Event<'_>, now: Duration) {
+        match event {
+            Event::Membership { me, members } => self.membership(*me, members, now),
+            Event::Disconnected => self.disconnected(),
+            Event::Delivered { from, bytes } => self.delivered(*from, bytes, now),
+            Event::Changed(path) => self.changed(path),
+            Event::Rescan(path) => self.rescan(path),
+            Event::RescanAll => self.rescan_all(),
+            Event::Request {
+                id,
+                request,
+                deadline,
+            } => self.request(*id, *request, *deadline),
+            Event::Tick => self.tick(now),
+        }
+        self.answer_requests(now);
+    }
+
+    /// The next message to multicast. Once taken it must be sent, in this order, or [`Event::Disconnected`] be
+    /// told.
+    pub fn next_message(&mut self) -> Option<Vec<u8>> {
+        if !self.joined {
+            return None;
+        }
+        if std::mem::take(&mut self.announce) {
+            return Some(Message::Hello(self.hello()).encode());
+        }
+        if let Some(promote) = self.promote_message() {
+            return Some(promote.encode());
+        }
+        self.outbox.pop()
+    }
+
+    /// Whether [`Core::work`] has something to do.
+    #[must_use]
+    pub fn has_work(&self, now: Duration) -> bool {
+        self.next_step(now).is_some()
+    }
+
+    /// Does one bounded piece of work.
+    pub fn work(&mut self, now: Duration) {
+        match self.next_step(now) {
+            None => return,
+            Some(Step::Commit) => self.commit(),
+            Some(Step::Manifest) => self.manifest_step(),
+            Some(Step::BaseScan) => self.base_scan_step(now),
+            Some(Step::Job) => self.job_step(now),
+            Some(Step::Change) => self.change_step(now),
+            Some(Step::Session) => self.session_step(now),
+            Some(Step::Compare(node)) => self.start_session(node, now),
+            Some(Step::Harden) => self.harden(now),
+        }
+        self.answer_requests(now);
+    }
+
+    /// When [`Event::Tick`] has to be told at the latest.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        [
+            self.requests.deadline(),
+            self.resume.deadline(),
+            self.active.as_ref().and_then(Active::deadline),
+            self.peers_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Answers to requests since the last call.
+    pub fn take_answers(&mut self) -> Vec<Answer> {
+        self.requests.take_answers()
+    }
+
+    /// What happened since the last call, for the log.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// How things stand. Cheap, and never waits.
+    #[must_use]
+    pub fn report(&self, now: Duration) -> Report {
+        Report {
+            node: self.me,
+            joined: self.joined,
+            role: self.role,
+            position: self.position(),
+            sync: self.sync,
+            members: self.peers.report(self.active.as_ref(), now),
+            entries: u64::try_from(self.index.len()).unwrap_or(u64::MAX),
+            transfer: self.active.as_ref().and_then(Active::transfer),
+            problems: self.problems.list(),
+        }
+    }
+
+    fn hello(&self) -> Hello {
+        Hello {
+            epoch: self.state.epoch,
+            owner: self.state.owner,
+            role: self.role,
+            position: self.position(),
+            sync: self.sync,
+        }
+    }
+
+    /// The Active's copy is as new as the last change that was seen; the others' as the last one that is durable.
+    fn position(&self) -> Position {
+        self.active
+            .as_ref()
+            .map_or(self.state.position, |active| Position {
+                epoch: self.state.epoch,
+                sequence: active.sequence,
+            })
+    }
+
+    fn next_step(&self, now: Duration) -> Option<Step> {
+        match &self.active {
+            None => self.next_follower_step(),
+            Some(active) => self.next_active_step(active, now),
+        }
+    }
+
+    fn full_scan(&self, mode: crate::scan::Mode) -> Scan<T::Source> {
+        Scan::new(mode, self.coverage.roots())
+    }
+
+    fn problem(&mut self, topic: Topic, message: String) {
+        let notice = self.problems.record(topic, message);
+        self.notices.push(notice);
+    }
+}

@@ -1,0 +1,729 @@
+//! The Active's side: finding what changed and sending it.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::path::Path;
+use std::time::Duration;
+
+use super::queue::{Item, Queue};
+use super::session::Session;
+use super::{Core, Step, Topic};
+use crate::digest::{Digest, Hasher};
+use crate::entry::{Body, Found, Kind, Known};
+use crate::scan::{Findings, Hashing, Mode, Scan};
+use crate::state::StateStore;
+use crate::tree::{Inspection, Source, Tree, TreeError};
+use crate::wire::{CHUNK_BYTES, INLINE_BYTES, Message, Operation};
+use crate::{EntryPath, NodeId, Position, Transfer};
+
+/// Changed entries that wait to be made durable here; above this everything is made durable at once.
+const UNHARDENED: usize = 256;
+
+/// Pause before an entry that could not be read, or a disk that could not be synced, is tried again.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Readings of a small file that changes while it is read, before it is left for later.
+const READINGS: usize = 3;
+
+/// What an Active has.
+#[derive(Debug)]
+pub(super) struct Active<F> {
+    /// Sequence of the last change.
+    pub(super) sequence: u64,
+    /// Last sequence that is durable on the own disk.
+    pub(super) hardened: u64,
+    /// Bytes of operations and transfers sent in this epoch.
+    pub(super) sent_bytes: u64,
+    pub(super) queue: Queue<F>,
+    /// The comparison under way.
+    pub(super) session: Option<Session>,
+    /// Names transfers and comparisons.
+    pub(super) next_id: u64,
+    base_scan: Option<Scan<F>>,
+    job: Option<Job<F>>,
+    /// Changes that not every follower has acknowledged, oldest first.
+    sent: VecDeque<Sent>,
+    unhardened: Vec<EntryPath>,
+    harden_all: bool,
+    harden_at: Option<Duration>,
+    unreadable: BTreeSet<EntryPath>,
+    /// Barriers that wait until everything has been read.
+    held: Vec<u64>,
+    retry_at: Option<Duration>,
+}
+
+/// A change on its way.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    sequence: u64,
+    at: Duration,
+}
+
+/// A large file under way.
+#[derive(Debug)]
+enum Job<F> {
+    /// Whether its content changed is being found out.
+    Hash(Hashing<F>),
+    /// Its content is being sent.
+    Send(Sending<F>),
+}
+
+/// A large content being sent.
+#[derive(Debug)]
+struct Sending<F> {
+    transfer: u64,
+    path: EntryPath,
+    target: Option<NodeId>,
+    source: F,
+    hasher: Hasher,
+    offset: u64,
+}
+
+/// What a file was found to hold.
+enum Content<F> {
+    /// All of it, and its digest.
+    Small(Vec<u8>, Digest),
+    /// More than travels in one message.
+    Large(F),
+    /// It does not stand still.
+    Unstable,
+}
+
+impl<F: Source> Active<F> {
+    pub(super) fn new(base_scan: Scan<F>, queue: Queue<F>) -> Self {
+        Self {
+            sequence: 0,
+            hardened: 0,
+            sent_bytes: 0,
+            queue,
+            session: None,
+            next_id: 0,
+            base_scan: Some(base_scan),
+            job: None,
+            sent: VecDeque::new(),
+            unhardened: Vec::new(),
+            // What this node wrote before it was the Active's bridge may not be durable.
+            harden_all: true,
+            harden_at: None,
+            unreadable: BTreeSet::new(),
+            held: Vec::new(),
+            retry_at: None,
+        }
+    }
+
+    /// What still has to be looked at, for the epoch after this one. Its barriers stay behind: their requests
+    /// ask anew.
+    pub(super) fn into_changes(self) -> Queue<F> {
+        let mut changes = Queue::default();
+        let mut queue = self.queue;
+        while let Some(item) = queue.pop() {
+            match item {
+                Item::Path(path) => changes.push_path(path),
+                Item::Scan(scan) => changes.push(Item::Scan(scan)),
+                Item::Barrier(_) => {}
+            }
+        }
+        let under_way = self.job.as_ref().map(|job| match job {
+            Job::Hash(hashing) => hashing.path().clone(),
+            Job::Send(sending) => sending.path.clone(),
+        });
+        for path in self.unreadable.into_iter().chain(under_way) {
+            changes.push_path(path);
+        }
+        changes
+    }
+
+    /// An entry that could not be read. Nothing can be said of it, or of what is in it.
+    pub(super) fn unreadable(&self) -> Option<&EntryPath> {
+        self.unreadable.first()
+    }
+
+    pub(super) fn is_unreadable(&self, path: &EntryPath) -> bool {
+        self.unreadable
+            .iter()
+            .any(|unreadable| path == unreadable || path.is_beneath(unreadable))
+    }
+
+    pub(super) fn next_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    pub(super) fn age_of_oldest_after(&self, acknowledged: u64, now: Duration) -> Duration {
+        self.sent
+            .iter()
+            .find(|sent| sent.sequence > acknowledged)
+            .map_or(Duration::ZERO, |sent| now.saturating_sub(sent.at))
+    }
+
+    /// Forgets when changes were sent that all followers have; all of them where there are no followers.
+    pub(super) fn forget_acknowledged(&mut self, by_all: Option<u64>) {
+        let by_all = by_all.unwrap_or(u64::MAX);
+        while self.sent.front().is_some_and(|sent| sent.sequence <= by_all) {
+            self.sent.pop_front();
+        }
+    }
+
+    /// The group is gone: what was being sent has to be sent again.
+    pub(super) fn abandon_sending(&mut self) {
+        self.session = None;
+        self.forget_acknowledged(None);
+        if let Some(Job::Send(sending)) = self.job.take_if(|job| matches!(job, Job::Send(_))) {
+            self.queue.push_front(vec![sending.path]);
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        self.retry_at.into_iter().chain(self.harden_at).min()
+    }
+
+    pub(super) fn retry_due(&mut self, now: Duration) {
+        if self.retry_at.take_if(|at| *at <= now).is_some() {
+            // Kept as unreadable until they have been read.
+            self.queue.push_front(self.unreadable.iter().cloned().collect());
+        }
+        self.harden_at.take_if(|at| *at <= now);
+    }
+
+    pub(super) fn transfer(&self) -> Option<Transfer> {
+        let (entries, bytes) = self.session.as_ref().map_or((0, 0), Session::left);
+        let (job, job_bytes) = match &self.job {
+            Some(Job::Send(sending)) => (
+                1,
+                sending
+                    .source
+                    .found()
+                    .seen
+                    .stamp
+                    .size
+                    .saturating_sub(sending.offset),
+            ),
+            _ => (0, 0),
+        };
+        let waiting = u64::try_from(self.queue.waiting()).unwrap_or(u64::MAX);
+        let transfer = Transfer {
+            entries_left: entries + job + waiting,
+            bytes_left: bytes + job_bytes,
+        };
+        (transfer != Transfer::default()).then_some(transfer)
+    }
+
+    fn owes_hardening(&self) -> bool {
+        self.harden_at.is_none() && (self.hardened < self.sequence || self.harden_all)
+    }
+}
+
+impl<T: Tree, S: StateStore> Core<T, S> {
+    pub(super) fn changed(&mut self, path: &Path) {
+        let Some(path) = self.hint(path) else { return };
+        if let Some(active) = &mut self.active {
+            active.queue.push_path(path);
+        }
+    }
+
+    pub(super) fn rescan(&mut self, path: &Path) {
+        let Some(path) = self.hint(path) else { return };
+        if let Some(active) = &mut self.active {
+            active.queue.push(Item::Scan(Scan::new(Mode::Tell, vec![path])));
+        }
+    }
+
+    pub(super) fn rescan_all(&mut self) {
+        let scan = self.full_scan(Mode::Tell);
+        if let Some(active) = &mut self.active {
+            active.queue.push(Item::Scan(scan));
+        }
+    }
+
+    /// Hints about what is not replicated come with every directory that is watched for one file.
+    fn hint(&self, path: &Path) -> Option<EntryPath> {
+        EntryPath::from_path(path)
+            .ok()
+            .filter(|path| self.coverage.covers(path))
+    }
+
+    pub(super) fn compare_everyone_again(&mut self) {
+        self.rescan_all();
+        for (_, peer) in self.peers.iter_mut() {
+            peer.compare_again();
+        }
+        if let Some(active) = &mut self.active {
+            active.session = None;
+            active.forget_acknowledged(None);
+        }
+    }
+
+    pub(super) fn next_active_step(&self, active: &Active<T::Source>, now: Duration) -> Option<Step> {
+        if active.base_scan.is_some() {
+            return Some(Step::BaseScan);
+        }
+        if self.outbox.has_room() && self.peers.window_is_open(active.sent_bytes) {
+            if active.job.is_some() {
+                return Some(Step::Job);
+            }
+            if active.unhardened.len() >= UNHARDENED && active.owes_hardening() {
+                return Some(Step::Harden);
+            }
+            if !active.queue.is_empty() {
+                return Some(Step::Change);
+            }
+            match &active.session {
+                Some(session) if session.can_go_on() => return Some(Step::Session),
+                Some(_) => {}
+                None => {
+                    if let Some(node) = self.peers.to_compare(now).filter(|_| self.joined) {
+                        return Some(Step::Compare(node));
+                    }
+                }
+            }
+        }
+        active.owes_hardening().then_some(Step::Harden)
+    }
+
+    /// Learns what is there. Nobody is in sync yet, so nothing has to be sent.
+    pub(super) fn base_scan_step(&mut self, now: Duration) {
+        let Some(active) = &mut self.active else { return };
+        let Some(mut scan) = active.base_scan.take() else {
+            return;
+        };
+        let mut findings = Findings::default();
+        if !scan.step(&mut self.tree, &mut self.index, &*self.coverage, &mut findings) {
+            active.base_scan = Some(scan);
+        }
+        self.cannot_read(findings.failed, now);
+    }
+
+    fn cannot_read(&mut self, errors: Vec<TreeError>, now: Duration) {
+        for error in errors {
+            self.problem(Topic::Entry(error.path.clone()), error.to_string());
+            if let Some(active) = &mut self.active {
+                active.unreadable.insert(error.path);
+                active.retry_at.get_or_insert(now + RETRY);
+            }
+        }
+    }
+
+    fn could_read(&mut self, path: &EntryPath) {
+        let Some(active) = &mut self.active else { return };
+        if active.unreadable.remove(path) {
+            self.problems.clear(&Topic::Entry(path.clone()));
+        }
+        if active.unreadable.is_empty() {
+            active.retry_at = None;
+            for id in std::mem::take(&mut active.held) {
+                active.queue.push(Item::Barrier(id));
+            }
+        }
+    }
+
+    pub(super) fn change_step(&mut self, now: Duration) {
+        let Some(active) = &mut self.active else { return };
+        match active.queue.pop() {
+            None => {}
+            Some(Item::Barrier(id)) if active.unreadable().is_some() => active.held.push(id),
+            Some(Item::Barrier(id)) => self.requests.barrier_reached(id, active.sequence),
+            Some(Item::Path(path)) => self.examine_or_retry(path, now),
+            Some(Item::Scan(mut scan)) => {
+                let mut findings = Findings::default();
+                if !scan.step(&mut self.tree, &mut self.index, &*self.coverage, &mut findings) {
+                    active.queue.push_scan_front(scan);
+                }
+                active.queue.push_front(findings.differing);
+                self.cannot_read(findings.failed, now);
+            }
+        }
+    }
+
+    fn examine_or_retry(&mut self, path: EntryPath, now: Duration) {
+        let was_unreadable = self
+            .active
+            .as_ref()
+            .is_some_and(|active| active.unreadable.contains(&path));
+        match self.examine(&path, was_unreadable, now) {
+            Ok(()) => self.could_read(&path),
+            Err(error) => self.cannot_read(vec![TreeError { path, ..error }], now),
+        }
+    }
+
+    /// Looks at an entry, and sends it where it is not what was announced.
+    fn examine(&mut self, path: &EntryPath, search: bool, now: Duration) -> Result<(), TreeError> {
+        let known = self.index.get(path).copied();
+        let found = match self.tree.inspect(path, known.as_ref().map(|known| &known.seen))? {
+            Inspection::Unchanged => {
+                if search {
+                    self.search(path);
+                }
+                return Ok(());
+            }
+            Inspection::Absent => {
+                if self.index.holds(path) {
+                    self.index.remove(path);
+                    self.emit(None, Operation::Remove { path: path.clone() }, path, now);
+                }
+                return Ok(());
+            }
+            Inspection::Present(found) => found,
+        };
+        if let Some(above) = self.unannounced_above(path) {
+            // The directory first; it is searched, and finds this one again.
+            if let Some(active) = &mut self.active {
+                active.queue.push_front(vec![above]);
+            }
+            return Ok(());
+        }
+        if found.body == Body::File {
+            return self.examine_file(path, known, now);
+        }
+        let is_new = known.is_none_or(|known| known.kind != Kind::Directory);
+        self.announce_known(path, &found, found.known_with(Digest::NONE), None, now);
+        if found.body == Body::Directory && (is_new || search) {
+            self.search(path);
+        }
+        Ok(())
+    }
+
+    fn search(&mut self, directory: &EntryPath) {
+        if let Some(active) = &mut self.active {
+            let scan = Scan::new(Mode::Tell, vec![directory.clone()]);
+            active.queue.push_scan_front(scan);
+        }
+    }
+
+    /// The topmost covered directory above `path` that was never announced.
+    fn unannounced_above(&self, path: &EntryPath) -> Option<EntryPath> {
+        std::iter::successors(path.parent(), EntryPath::parent)
+            .filter(|above| self.coverage.covers(above))
+            .filter(|above| {
+                self.index
+                    .get(above)
+                    .is_none_or(|known| known.kind != Kind::Directory)
+            })
+            .last()
+    }
+
+    fn examine_file(
+        &mut self,
+        path: &EntryPath,
+        known: Option<Known>,
+        now: Duration,
+    ) -> Result<(), TreeError> {
+        let Some(source) = self.tree.open(path)? else {
+            // Gone between two looks: look again.
+            if let Some(active) = &mut self.active {
+                active.queue.push_path(path.clone());
+            }
+            return Ok(());
+        };
+        let found = source.found().clone();
+        match self.content(path, source)? {
+            Content::Small(bytes, digest) => {
+                self.announce_known(path, &found, found.known_with(digest), Some(&bytes), now);
+            }
+            Content::Large(source) if known.is_some_and(|known| known.kind == Kind::File) => {
+                self.start(Job::Hash(Hashing::new(path.clone(), source)));
+            }
+            Content::Large(source) => self.send_large(path.clone(), source, None, now),
+            Content::Unstable => return Err(unstable(path)),
+        }
+        Ok(())
+    }
+
+    /// Reads a small file as one state of it.
+    fn content(&mut self, path: &EntryPath, source: T::Source) -> Result<Content<T::Source>, TreeError> {
+        let mut source = source;
+        for _ in 0..READINGS {
+            if source.found().seen.stamp.size > INLINE_BYTES as u64 {
+                return Ok(Content::Large(source));
+            }
+            let mut bytes = Vec::new();
+            loop {
+                let before = bytes.len();
+                // One byte more than fits shows that it grew.
+                source.read(&mut bytes, INLINE_BYTES + 1 - before)?;
+                if bytes.len() == before || bytes.len() > INLINE_BYTES {
+                    break;
+                }
+            }
+            if bytes.len() <= INLINE_BYTES && source.is_unchanged()? {
+                let digest = Digest::of(&bytes);
+                return Ok(Content::Small(bytes, digest));
+            }
+            match self.tree.open(path)? {
+                Some(again) => source = again,
+                None => break,
+            }
+        }
+        Ok(Content::Unstable)
+    }
+
+    /// Sends an entry where it differs from what was announced: whole, or only its attributes.
+    fn announce_known(
+        &mut self,
+        path: &EntryPath,
+        found: &Found,
+        known: Known,
+        content: Option<&[u8]>,
+        now: Duration,
+    ) {
+        let before = self.index.get(path).copied();
+        self.index.insert(path.clone(), known);
+        if before.is_some_and(|before| before.same_as(&known)) {
+            return;
+        }
+        let same_content = before.is_some_and(|before| before.same_content(&known));
+        let operation = operation(path, found, known, content, same_content);
+        self.emit(None, operation, path, now);
+    }
+
+    /// Gives a change its sequence and, where somebody follows, sends it.
+    pub(super) fn emit(
+        &mut self,
+        target: Option<NodeId>,
+        operation: Operation<'_>,
+        path: &EntryPath,
+        now: Duration,
+    ) {
+        let Some(active) = &mut self.active else { return };
+        if active.unhardened.len() < UNHARDENED {
+            active.unhardened.push(path.clone());
+        } else {
+            active.harden_all = true;
+        }
+        self.send(target, operation, now);
+    }
+
+    /// Sends an operation that changes nothing here.
+    pub(super) fn send(&mut self, target: Option<NodeId>, operation: Operation<'_>, now: Duration) {
+        let Some(active) = &mut self.active else { return };
+        active.sequence += 1;
+        if !self.peers.any_follows() {
+            return;
+        }
+        active.sent.push_back(Sent {
+            sequence: active.sequence,
+            at: now,
+        });
+        let message = Message::Operation {
+            epoch: self.state.epoch,
+            sequence: active.sequence,
+            target,
+            operation,
+        };
+        self.push_stream(&message, now);
+    }
+
+    fn push_stream(&mut self, message: &Message<'_>, now: Duration) {
+        let bytes = message.encode();
+        if let Some(active) = &mut self.active {
+            for (_, peer) in self.peers.iter_mut() {
+                peer.will_owe(active.sent_bytes, active.sequence, now);
+            }
+            active.sent_bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        }
+        self.outbox.push(bytes);
+    }
+
+    fn start(&mut self, job: Job<T::Source>) {
+        if let Some(active) = &mut self.active {
+            active.job = Some(job);
+        }
+    }
+
+    /// Begins to send a large content; to nobody, it is only digested.
+    pub(super) fn send_large(
+        &mut self,
+        path: EntryPath,
+        source: T::Source,
+        target: Option<NodeId>,
+        now: Duration,
+    ) {
+        if !self.peers.any_follows() {
+            return self.start(Job::Hash(Hashing::new(path, source)));
+        }
+        let Some(active) = &mut self.active else { return };
+        let transfer = active.next_id();
+        let begin = Message::Begin {
+            epoch: self.state.epoch,
+            target,
+            transfer,
+            path: path.clone(),
+        };
+        self.push_stream(&begin, now);
+        self.start(Job::Send(Sending {
+            transfer,
+            path,
+            target,
+            source,
+            hasher: Hasher::new(),
+            offset: 0,
+        }));
+    }
+
+    pub(super) fn job_step(&mut self, now: Duration) {
+        let job = self.active.as_mut().and_then(|active| active.job.take());
+        let (path, outcome) = match job {
+            None => return,
+            Some(Job::Hash(hashing)) => (hashing.path().clone(), self.hash_step(hashing, now)),
+            Some(Job::Send(sending)) => (sending.path.clone(), self.send_step(sending, now)),
+        };
+        if let Err(error) = outcome {
+            self.cannot_read(vec![TreeError { path, ..error }], now);
+        }
+    }
+
+    fn hash_step(&mut self, mut hashing: Hashing<T::Source>, now: Duration) -> Result<(), TreeError> {
+        let Some(digest) = hashing.step()? else {
+            self.start(Job::Hash(hashing));
+            return Ok(());
+        };
+        let path = hashing.path().clone();
+        if !hashing.is_stable()? {
+            return Err(unstable(&path));
+        }
+        let known = hashing.found().known_with(digest);
+        let same_content = self
+            .index
+            .get(&path)
+            .is_some_and(|before| before.same_content(&known));
+        if same_content || !self.peers.any_follows() {
+            let found = hashing.found().clone();
+            self.could_read(&path);
+            self.announce_known(&path, &found, known, None, now);
+        } else if let Some(source) = self.tree.open(&path)? {
+            self.send_large(path, source, None, now);
+        }
+        Ok(())
+    }
+
+    fn send_step(&mut self, mut sending: Sending<T::Source>, now: Duration) -> Result<(), TreeError> {
+        let epoch = self.state.epoch;
+        let mut bytes = Vec::with_capacity(CHUNK_BYTES);
+        if let Err(error) = sending.source.read(&mut bytes, CHUNK_BYTES) {
+            self.abandon(&sending, now);
+            return Err(error);
+        }
+        if !bytes.is_empty() {
+            sending.hasher.update(&bytes);
+            let chunk = Message::Chunk {
+                epoch,
+                transfer: sending.transfer,
+                offset: sending.offset,
+                bytes: &bytes,
+            };
+            self.push_stream(&chunk, now);
+            sending.offset += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            self.start(Job::Send(sending));
+            return Ok(());
+        }
+        if sending.source.is_unchanged()? {
+            self.finish_sending(&sending, now);
+            return Ok(());
+        }
+        let error = unstable(&sending.path);
+        self.abandon(&sending, now);
+        Err(error)
+    }
+
+    fn finish_sending(&mut self, sending: &Sending<T::Source>, now: Duration) {
+        let digest = sending.hasher.clone().finish();
+        let found = sending.source.found().clone();
+        let known = found.known_with(digest);
+        let announced = self
+            .index
+            .get(&sending.path)
+            .is_some_and(|before| before.same_as(&known));
+        if sending.target.is_some() && !announced {
+            // It changed since it was announced: everyone has to hear of it, not just one.
+            return self.abandon(sending, now);
+        }
+        self.could_read(&sending.path);
+        self.index.insert(sending.path.clone(), known);
+        let operation = Operation::PutTransferred {
+            path: sending.path.clone(),
+            attributes: found.attributes,
+            transfer: sending.transfer,
+            size: sending.offset,
+            digest,
+        };
+        self.emit(sending.target, operation, &sending.path, now);
+    }
+
+    /// What was sent of it comes to nothing. One who lacks the content still lacks it.
+    fn abandon(&mut self, sending: &Sending<T::Source>, now: Duration) {
+        let abandon = Message::Abandon {
+            epoch: self.state.epoch,
+            transfer: sending.transfer,
+        };
+        self.push_stream(&abandon, now);
+        if sending.target.is_some() {
+            self.supply_later(&sending.path);
+        }
+    }
+
+    /// Makes the own copy durable and remembers how new it is.
+    pub(super) fn harden(&mut self, now: Duration) {
+        let Some(active) = &mut self.active else { return };
+        let paths = std::mem::take(&mut active.unhardened);
+        let sequence = active.sequence;
+        let outcome = if active.harden_all {
+            self.tree.harden_all()
+        } else {
+            self.tree.harden(&paths)
+        };
+        let saved = outcome.map_err(|error| error.to_string()).and_then(|()| {
+            self.state.position = Position {
+                epoch: self.state.epoch,
+                sequence,
+            };
+            self.store.save(&self.state).map_err(|error| error.to_string())
+        });
+        match saved {
+            Ok(()) => {
+                active.harden_all = false;
+                active.hardened = sequence;
+                self.problems.clear(&Topic::Harden);
+            }
+            Err(message) => {
+                active.harden_all = true;
+                active.harden_at = Some(now + RETRY);
+                self.problem(Topic::Harden, message);
+            }
+        }
+    }
+}
+
+/// The operation that brings an entry to what was found.
+pub(super) fn operation<'a>(
+    path: &EntryPath,
+    found: &'a Found,
+    known: Known,
+    content: Option<&'a [u8]>,
+    same_content: bool,
+) -> Operation<'a> {
+    let (path, attributes) = (path.clone(), found.attributes.clone());
+    match (&found.body, content) {
+        (Body::Directory, _) => Operation::Directory { path, attributes },
+        (Body::Link(target), _) => Operation::Link {
+            path,
+            attributes,
+            target,
+        },
+        (Body::File, Some(content)) if !same_content => Operation::Put {
+            path,
+            attributes,
+            content,
+        },
+        (Body::File, _) => Operation::Attributes {
+            path,
+            attributes,
+            content: known.content,
+        },
+    }
+}
+
+fn unstable(path: &EntryPath) -> TreeError {
+    TreeError {
+        action: "read",
+        path: path.clone(),
+        source: std::io::Error::other("it changes while it is read"),
+    }
+}

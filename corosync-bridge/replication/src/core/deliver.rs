@@ -1,0 +1,96 @@
+//! Messages as they are delivered.
+
+use std::time::Duration;
+
+use super::{Core, Topic};
+use crate::NodeId;
+use crate::state::StateStore;
+use crate::tree::Tree;
+use crate::wire::{Message, WireError};
+
+impl<T: Tree, S: StateStore> Core<T, S> {
+    pub(super) fn delivered(&mut self, from: NodeId, bytes: &[u8], now: Duration) {
+        let mine = Some(from) == self.me;
+        if !mine && self.peers.get(from).is_none() {
+            return;
+        }
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        match Message::decode(bytes) {
+            Err(error) => self.undecodable(from, &error),
+            Ok(Message::Hello(hello)) => self.hello_delivered(from, hello, now),
+            Ok(Message::Promote { epoch }) => self.promote_delivered(from, epoch),
+            // All else is said by one member to the others.
+            Ok(_) if mine => {}
+            Ok(message) => self.stream_delivered(from, message, length, now),
+        }
+    }
+
+    fn stream_delivered(&mut self, from: NodeId, message: Message<'_>, length: u64, now: Duration) {
+        let epoch = match &message {
+            Message::Compare { epoch, .. }
+            | Message::Manifest { epoch, .. }
+            | Message::Ack { epoch, .. }
+            | Message::Operation { epoch, .. }
+            | Message::Begin { epoch, .. }
+            | Message::Chunk { epoch, .. }
+            | Message::Abandon { epoch, .. } => *epoch,
+            Message::Hello(_) | Message::Promote { .. } => return,
+        };
+        // The fencing token: an older epoch changes nothing any more. A newer one is told of by Promote or
+        // Hello before anything in it concerns this node.
+        if epoch != self.state.epoch {
+            return;
+        }
+        match message {
+            Message::Ack {
+                sequence, received, ..
+            } => return self.acknowledged(from, sequence, received, now),
+            Message::Manifest {
+                session,
+                last,
+                entries,
+                ..
+            } => return self.manifest_delivered(from, session, last, &entries, now),
+            _ => {}
+        }
+        if self.source != Some(from) {
+            let message = format!("refuse a change from {from}: it is not the Active of epoch {epoch}");
+            return self.problem(Topic::Peer(from), message);
+        }
+        match message {
+            Message::Compare {
+                target,
+                session,
+                sequence,
+                ..
+            } if Some(target) == self.me => self.compare_delivered(session, sequence),
+            Message::Operation {
+                sequence,
+                target,
+                operation,
+                ..
+            } => self.operation_delivered(sequence, target, operation, length),
+            Message::Begin {
+                target,
+                transfer,
+                path,
+                ..
+            } => self.begin_delivered(target, transfer, path, length),
+            Message::Chunk {
+                transfer,
+                offset,
+                bytes,
+                ..
+            } => self.chunk_delivered(transfer, offset, bytes, length),
+            Message::Abandon { transfer, .. } => self.abandon_delivered(transfer, length),
+            _ => {}
+        }
+    }
+
+    fn undecodable(&mut self, from: NodeId, error: &WireError) {
+        if let (WireError::Version { .. }, Some(peer)) = (error, self.peers.get_mut(from)) {
+            peer.incompatible = true;
+        }
+        self.problem(Topic::Peer(from), format!("refuse a message of {from}: {error}"));
+    }
+}

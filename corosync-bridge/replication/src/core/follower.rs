@@ -1,0 +1,531 @@
+//! The Passive's side: applying what the Active sends.
+
+use super::peers::PACE_BYTES;
+use super::{Core, Notice, Step, Topic};
+use crate::digest::{Digest, Hasher};
+use crate::entry::{Body, Found, Kind, Known, Seen};
+use crate::scan::{Findings, Mode, Scan};
+use crate::state::StateStore;
+use crate::tree::{Complete, Stage, Tree, TreeError};
+use crate::wire::{MANIFEST_BYTES, ManifestEntry, Message, Operation};
+use crate::{EntryPath, NodeId, Position, Role, Sync};
+
+/// Files placed together: enough to share the cost of an fsync, few enough to bound how long one takes.
+const BATCH_FILES: usize = 128;
+
+/// Bytes of a manifest entry beside its path: length, kind and two digests.
+const ENTRY_FIXED_BYTES: usize = 4 + 1 + 2 * Digest::BYTES;
+
+/// Why a change was not applied.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ApplyError {
+    #[error("refuse {path}: it is not configured to be replicated on this node")]
+    NotCovered { path: EntryPath },
+    #[error("apply {path}: its content did not arrive whole")]
+    Content { path: EntryPath },
+    #[error("apply attributes of {path}: the content here is another one")]
+    OtherContent { path: EntryPath },
+    #[error("{0}")]
+    Tree(#[from] TreeError),
+}
+
+/// What a Passive has.
+#[derive(Debug)]
+pub(super) struct Follower<T: Tree> {
+    following: Option<Following>,
+    manifest: Option<Manifest<T::Source>>,
+    /// Contents that are complete and not yet in their place, in order.
+    batch: Vec<(Complete<T::Stage>, Digest)>,
+    incoming: Option<Incoming<T::Stage>>,
+}
+
+impl<T: Tree> Default for Follower<T> {
+    fn default() -> Self {
+        Self {
+            following: None,
+            manifest: None,
+            batch: Vec::new(),
+            incoming: None,
+        }
+    }
+}
+
+impl<T: Tree> Follower<T> {
+    /// Follows nobody any more. What is complete must have been committed.
+    pub(super) fn stop(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// An Active is being followed.
+#[derive(Debug)]
+struct Following {
+    session: u64,
+    /// Last sequence taken in.
+    sequence: u64,
+    /// Bytes taken in since the comparison began.
+    received: u64,
+    /// What was acknowledged.
+    told: (u64, u64),
+    /// The Active has said that everything was sent.
+    closed: bool,
+    /// Something could not be applied.
+    tainted: bool,
+}
+
+/// The manifest being told.
+#[derive(Debug)]
+struct Manifest<F> {
+    session: u64,
+    /// First everything is looked at.
+    scan: Option<Scan<F>>,
+    /// Then told from behind here.
+    cursor: Option<EntryPath>,
+}
+
+/// A large content on its way.
+#[derive(Debug)]
+struct Incoming<G> {
+    transfer: u64,
+    path: EntryPath,
+    stage: G,
+    hasher: Hasher,
+    size: u64,
+}
+
+impl<T: Tree, S: StateStore> Core<T, S> {
+    pub(super) fn next_follower_step(&self) -> Option<Step> {
+        let following = self.follower.following.as_ref()?;
+        if self.owes_commit(following) {
+            Some(Step::Commit)
+        } else if self.follower.manifest.is_some() && self.outbox.has_room() {
+            Some(Step::Manifest)
+        } else {
+            None
+        }
+    }
+
+    fn owes_commit(&self, following: &Following) -> bool {
+        let (sequence, received) = following.told;
+        !following.tainted && (following.sequence > sequence || following.received >= received + PACE_BYTES)
+            || !self.follower.batch.is_empty()
+    }
+
+    /// The Active asks for the manifest; from here on everything it sends counts.
+    pub(super) fn compare_delivered(&mut self, session: u64, sequence: u64) {
+        if self.role == Role::Active {
+            return;
+        }
+        self.commit();
+        self.follower.incoming = None;
+        self.follower.following = Some(Following {
+            session,
+            sequence,
+            received: 0,
+            told: (sequence, 0),
+            closed: false,
+            tainted: false,
+        });
+        self.follower.manifest = Some(Manifest {
+            session,
+            scan: Some(self.full_scan(Mode::Learn)),
+            cursor: None,
+        });
+        self.sync = Sync::Syncing;
+        self.announce = true;
+    }
+
+    pub(super) fn manifest_step(&mut self) {
+        let Some(mut manifest) = self.follower.manifest.take() else {
+            return;
+        };
+        if let Some(mut scan) = manifest.scan.take() {
+            let mut findings = Findings::default();
+            if !scan.step(&mut self.tree, &mut self.index, &*self.coverage, &mut findings) {
+                manifest.scan = Some(scan);
+            }
+            for error in findings.failed {
+                self.taint(&error.into());
+            }
+            self.follower.manifest = Some(manifest);
+            return;
+        }
+        let (entries, last) = self.manifest_part(manifest.cursor.as_ref());
+        manifest.cursor = entries.last().map(|entry| entry.path.clone());
+        self.outbox.push(
+            Message::Manifest {
+                epoch: self.state.epoch,
+                session: manifest.session,
+                last,
+                entries,
+            }
+            .encode(),
+        );
+        if !last {
+            self.follower.manifest = Some(manifest);
+        }
+    }
+
+    fn manifest_part(&self, cursor: Option<&EntryPath>) -> (Vec<ManifestEntry>, bool) {
+        let mut entries = Vec::new();
+        let mut bytes = 0;
+        for (path, known) in self.index.after(cursor) {
+            bytes += path.as_bytes().len() + ENTRY_FIXED_BYTES;
+            if bytes > MANIFEST_BYTES {
+                return (entries, false);
+            }
+            entries.push(ManifestEntry {
+                path: path.clone(),
+                kind: known.kind,
+                content: known.content,
+                attributes: known.attributes,
+            });
+        }
+        (entries, true)
+    }
+
+    pub(super) fn operation_delivered(
+        &mut self,
+        sequence: u64,
+        target: Option<NodeId>,
+        operation: Operation<'_>,
+        length: u64,
+    ) {
+        if let Some(hello) = self
+            .source
+            .and_then(|source| self.peers.get_mut(source))
+            .and_then(|peer| peer.hello.as_mut())
+        {
+            hello.position = Position {
+                epoch: self.state.epoch,
+                sequence,
+            };
+        }
+        let Some(following) = &mut self.follower.following else {
+            return;
+        };
+        if sequence != following.sequence + 1 {
+            let message = format!(
+                "follow the Active: change {sequence} came after change {}",
+                following.sequence
+            );
+            self.fail(message);
+            self.follower.stop();
+            return;
+        }
+        following.sequence = sequence;
+        following.received += length;
+        if target.is_some_and(|target| Some(target) != self.me) {
+            return;
+        }
+        if let Err(error) = self.apply(operation) {
+            self.taint(&error);
+        }
+    }
+
+    fn apply(&mut self, operation: Operation<'_>) -> Result<(), ApplyError> {
+        match operation {
+            Operation::Put {
+                path,
+                attributes,
+                content,
+            } => {
+                self.check(&path)?;
+                let mut stage = self.tree.stage(&path)?;
+                stage.write(content)?;
+                self.queue(
+                    Complete {
+                        stage,
+                        path,
+                        attributes,
+                    },
+                    Digest::of(content),
+                );
+                Ok(())
+            }
+            Operation::PutTransferred {
+                path,
+                attributes,
+                transfer,
+                size,
+                digest,
+            } => {
+                self.check(&path)?;
+                let incoming = self.follower.incoming.take();
+                let whole = incoming.filter(|incoming| {
+                    (incoming.transfer, &incoming.path, incoming.size) == (transfer, &path, size)
+                        && incoming.hasher.clone().finish() == digest
+                });
+                let Some(Incoming { stage, .. }) = whole else {
+                    return Err(ApplyError::Content { path });
+                };
+                self.queue(
+                    Complete {
+                        stage,
+                        path,
+                        attributes,
+                    },
+                    digest,
+                );
+                Ok(())
+            }
+            Operation::Directory { path, attributes } => {
+                self.check_and_place(&path)?;
+                let seen = self.tree.make_directory(&path, &attributes)?;
+                self.learn(path, Body::Directory, attributes, seen, Digest::NONE);
+                Ok(())
+            }
+            Operation::Link {
+                path,
+                attributes,
+                target,
+            } => {
+                self.check_and_place(&path)?;
+                let seen = self.tree.make_link(&path, target, &attributes)?;
+                self.learn(path, Body::Link(target.to_vec()), attributes, seen, Digest::NONE);
+                Ok(())
+            }
+            Operation::Attributes {
+                path,
+                attributes,
+                content,
+            } => {
+                self.check_and_place(&path)?;
+                let is_file = |known: &&Known| known.kind == Kind::File && known.content == content;
+                if self.index.get(&path).filter(is_file).is_none() {
+                    return self.without_content(path);
+                }
+                let seen = self.tree.set_attributes(&path, &attributes)?;
+                self.learn(path, Body::File, attributes, seen, content);
+                Ok(())
+            }
+            Operation::Remove { path } => {
+                self.check_and_place(&path)?;
+                self.tree.remove(&path)?;
+                self.index.remove(&path);
+                Ok(())
+            }
+            Operation::InSync { session } => {
+                if let Some(following) = &mut self.follower.following {
+                    following.closed |= following.session == session;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// While the comparison is under way a content that differs is going to be sent, with its attributes.
+    fn without_content(&self, path: EntryPath) -> Result<(), ApplyError> {
+        match &self.follower.following {
+            Some(following) if !following.closed => Ok(()),
+            _ => Err(ApplyError::OtherContent { path }),
+        }
+    }
+
+    pub(super) fn begin_delivered(
+        &mut self,
+        target: Option<NodeId>,
+        transfer: u64,
+        path: EntryPath,
+        length: u64,
+    ) {
+        self.follower.incoming = None;
+        if !self.takes_in(length) || target.is_some_and(|target| Some(target) != self.me) {
+            return;
+        }
+        let stage = self
+            .check_and_place(&path)
+            .and_then(|()| Ok(self.tree.stage(&path)?));
+        match stage {
+            Ok(stage) => {
+                self.follower.incoming = Some(Incoming {
+                    transfer,
+                    path,
+                    stage,
+                    hasher: Hasher::new(),
+                    size: 0,
+                });
+            }
+            Err(error) => self.taint(&error),
+        }
+    }
+
+    pub(super) fn chunk_delivered(&mut self, transfer: u64, offset: u64, bytes: &[u8], length: u64) {
+        if !self.takes_in(length) {
+            return;
+        }
+        let Some(incoming) = &mut self.follower.incoming else {
+            return;
+        };
+        if (incoming.transfer, incoming.size) != (transfer, offset) {
+            // Noticed when the transfer is put in place: its digest will not fit.
+            return;
+        }
+        incoming.hasher.update(bytes);
+        incoming.size += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if let Err(error) = incoming.stage.write(bytes) {
+            self.follower.incoming = None;
+            self.taint(&error.into());
+        }
+    }
+
+    pub(super) fn abandon_delivered(&mut self, transfer: u64, length: u64) {
+        if self.takes_in(length) {
+            self.follower
+                .incoming
+                .take_if(|incoming| incoming.transfer == transfer);
+        }
+    }
+
+    /// Counts a message of the stream. Returns whether this node follows it.
+    fn takes_in(&mut self, length: u64) -> bool {
+        let Some(following) = &mut self.follower.following else {
+            return false;
+        };
+        following.received += length;
+        true
+    }
+
+    fn check(&self, path: &EntryPath) -> Result<(), ApplyError> {
+        if self.coverage.covers(path) {
+            Ok(())
+        } else {
+            Err(ApplyError::NotCovered { path: path.clone() })
+        }
+    }
+
+    /// Changes that are not batched come after everything that is.
+    fn check_and_place(&mut self, path: &EntryPath) -> Result<(), ApplyError> {
+        self.check(path)?;
+        self.place();
+        Ok(())
+    }
+
+    fn queue(&mut self, complete: Complete<T::Stage>, digest: Digest) {
+        self.follower.batch.push((complete, digest));
+        if self.follower.batch.len() >= BATCH_FILES {
+            self.commit();
+        }
+    }
+
+    fn place(&mut self) {
+        let (batch, about): (Vec<_>, Vec<_>) = std::mem::take(&mut self.follower.batch)
+            .into_iter()
+            .map(|(complete, digest)| {
+                let about = (complete.path.clone(), complete.attributes.clone(), digest);
+                (complete, about)
+            })
+            .unzip();
+        if batch.is_empty() {
+            return;
+        }
+        let placed = self.tree.place(batch);
+        for ((path, attributes, digest), outcome) in about.into_iter().zip(placed) {
+            match outcome {
+                Ok(seen) => self.learn(path, Body::File, attributes, seen, digest),
+                Err(error) => self.taint(&error.into()),
+            }
+        }
+    }
+
+    fn learn(
+        &mut self,
+        path: EntryPath,
+        body: Body,
+        attributes: crate::entry::Attributes,
+        seen: Seen,
+        content: Digest,
+    ) {
+        let known = Found {
+            body,
+            attributes,
+            seen,
+        }
+        .known_with(content);
+        self.index.insert(path, known);
+    }
+
+    /// Makes everything taken in durable, remembers the position, and acknowledges.
+    pub(super) fn commit(&mut self) {
+        self.place();
+        let Some(following) = &mut self.follower.following else {
+            return;
+        };
+        let now = (following.sequence, following.received);
+        if following.tainted || following.told == now {
+            return;
+        }
+        if following.told.0 < now.0 {
+            if let Err(error) = self.tree.sync() {
+                return self.taint(&error.into());
+            }
+        }
+        if !self.keep_position(now.0) {
+            return;
+        }
+        if let Some(following) = &mut self.follower.following {
+            following.told = now;
+        }
+        self.outbox.push(
+            Message::Ack {
+                epoch: self.state.epoch,
+                sequence: now.0,
+                received: now.1,
+            }
+            .encode(),
+        );
+    }
+
+    /// A copy that is in sync is as new as the last change that is durable.
+    fn keep_position(&mut self, sequence: u64) -> bool {
+        if !self
+            .follower
+            .following
+            .as_ref()
+            .is_some_and(|following| following.closed)
+        {
+            return true;
+        }
+        let position = Position {
+            epoch: self.state.epoch,
+            sequence,
+        };
+        if self.state.position != position {
+            let before = std::mem::replace(&mut self.state.position, position);
+            if let Err(error) = self.store.save(&self.state) {
+                self.state.position = before;
+                let message = error.to_string();
+                if let Some(following) = &mut self.follower.following {
+                    following.tainted = true;
+                }
+                self.fail(message);
+                return false;
+            }
+        }
+        if self.sync != Sync::InSync {
+            self.sync = Sync::InSync;
+            self.announce = true;
+            self.problems.clear(&Topic::Copy);
+            self.problems.clear(&Topic::State);
+            self.notices.push(Notice::InSync { position });
+        }
+        true
+    }
+
+    /// Something was not applied: this copy is not in sync until it has been compared again.
+    fn taint(&mut self, error: &ApplyError) {
+        if let Some(following) = &mut self.follower.following {
+            following.tainted = true;
+        }
+        self.follower.manifest = None;
+        self.fail(error.to_string());
+    }
+
+    fn fail(&mut self, message: String) {
+        self.problem(Topic::Copy, message);
+        if self.sync != Sync::Failed {
+            self.sync = Sync::Failed;
+            self.announce = true;
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! The other members, and how far each has come.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::active::Active;
+use super::{Core, MemberReport};
+use crate::state::StateStore;
+use crate::tree::{Source, Tree};
+use crate::wire::Hello;
+use crate::{NodeId, Role, Sync};
+
+/// Bytes of changes that a Passive may be behind before the Active waits for it. Keeps Corosync's queues short,
+/// so that membership messages are never stuck behind settings.
+pub(super) const WINDOW_BYTES: u64 = 2 * 1024 * 1024;
+
+/// Bytes that a Passive takes in at most before it tells the Active so although nothing was applied.
+pub(super) const PACE_BYTES: u64 = WINDOW_BYTES / 8;
+
+/// A Passive that owes acknowledgements and says nothing for so long is not waited for any more; it is compared
+/// again when it speaks. Longer than any fsync on slow flash, shorter than a person's patience.
+const STALL: Duration = Duration::from_secs(30);
+
+/// First pause before a failed comparison is tried again.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+
+/// Longest pause: a full disk or a read-only file system is noticed to be well again within this.
+const RETRY_LONGEST: Duration = Duration::from_secs(15);
+
+/// How a Passive follows the Active.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Follow {
+    /// It does not; to be compared from this time on.
+    Not { retry_at: Duration },
+    /// It does.
+    Since {
+        /// Bytes that had been sent when its comparison began.
+        baseline: u64,
+        /// Bytes that it has taken in since.
+        received: u64,
+        /// Last sequence that it has durably.
+        acknowledged: u64,
+        /// Sequence that closed its comparison: acknowledged, it is in sync.
+        closed_at: Option<u64>,
+        /// When it last got on.
+        progress_at: Duration,
+    },
+}
+
+/// Another member.
+#[derive(Debug, Clone)]
+pub(super) struct Peer {
+    /// What it said of itself last.
+    pub(super) hello: Option<Hello>,
+    /// It speaks another version and cannot be replicated to.
+    pub(super) incompatible: bool,
+    pub(super) follow: Follow,
+    /// Pause before the next comparison, should this one fail.
+    backoff: Duration,
+    /// Entries and bytes sent in its comparison.
+    pub(super) sent: (u64, u64),
+}
+
+impl Peer {
+    fn new() -> Self {
+        Self {
+            hello: None,
+            incompatible: false,
+            follow: Follow::Not {
+                retry_at: Duration::ZERO,
+            },
+            backoff: RETRY_FIRST,
+            sent: (0, 0),
+        }
+    }
+
+    pub(super) fn is_in_sync(&self) -> bool {
+        matches!(self.follow, Follow::Since { acknowledged, closed_at: Some(at), .. } if acknowledged >= at)
+    }
+
+    /// It has everything up to `sequence`, or is none that could.
+    pub(super) fn has(&self, sequence: u64) -> bool {
+        let acknowledged =
+            matches!(self.follow, Follow::Since { acknowledged, .. } if acknowledged >= sequence);
+        self.incompatible || (acknowledged && self.is_in_sync())
+    }
+
+    /// Forgets how far it had come; it is compared again after a pause.
+    pub(super) fn drop_behind(&mut self, now: Duration) {
+        self.follow = Follow::Not {
+            retry_at: now + self.backoff,
+        };
+        self.backoff = (self.backoff * 2).min(RETRY_LONGEST);
+    }
+
+    /// It is to be compared at once.
+    pub(super) fn compare_again(&mut self) {
+        self.follow = Follow::Not {
+            retry_at: Duration::ZERO,
+        };
+        self.backoff = RETRY_FIRST;
+    }
+
+    pub(super) fn came_in_sync(&mut self) {
+        self.backoff = RETRY_FIRST;
+    }
+
+    /// Something is about to be sent: silence counts from now where nothing was owed before.
+    pub(super) fn will_owe(&mut self, sent_bytes: u64, sequence: u64, now: Duration) {
+        if let Follow::Since {
+            baseline,
+            received,
+            acknowledged,
+            progress_at,
+            ..
+        } = &mut self.follow
+        {
+            if *acknowledged + 1 >= sequence && sent_bytes < *baseline + *received + PACE_BYTES {
+                *progress_at = now;
+            }
+        }
+    }
+
+    fn stalls_at(&self, sent_bytes: u64, sequence: u64) -> Option<Duration> {
+        match self.follow {
+            Follow::Since {
+                baseline,
+                received,
+                acknowledged,
+                progress_at,
+                ..
+            } if acknowledged < sequence
+                || sent_bytes.saturating_sub(baseline + received) >= WINDOW_BYTES =>
+            {
+                Some(progress_at + STALL)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// All other members.
+#[derive(Debug, Default)]
+pub(super) struct Peers(BTreeMap<NodeId, Peer>);
+
+impl Peers {
+    /// Takes over the membership. Returns whether there are new ones, and who left.
+    pub(super) fn update(&mut self, me: NodeId, members: &[NodeId]) -> (bool, Vec<NodeId>) {
+        let left: Vec<NodeId> = self
+            .0
+            .keys()
+            .filter(|node| !members.contains(node))
+            .copied()
+            .collect();
+        self.0.retain(|node, _| members.contains(node));
+        let before = self.0.len();
+        for &node in members.iter().filter(|&&node| node != me) {
+            self.0.entry(node).or_insert_with(Peer::new);
+        }
+        (self.0.len() > before, left)
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    pub(super) fn get(&self, node: NodeId) -> Option<&Peer> {
+        self.0.get(&node)
+    }
+
+    pub(super) fn get_mut(&mut self, node: NodeId) -> Option<&mut Peer> {
+        self.0.get_mut(&node)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (NodeId, &Peer)> {
+        self.0.iter().map(|(&node, peer)| (node, peer))
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (NodeId, &mut Peer)> {
+        self.0.iter_mut().map(|(&node, peer)| (node, peer))
+    }
+
+    pub(super) fn all_introduced(&self) -> bool {
+        self.0
+            .values()
+            .all(|peer| peer.hello.is_some() || peer.incompatible)
+    }
+
+    pub(super) fn any_follows(&self) -> bool {
+        self.0
+            .values()
+            .any(|peer| matches!(peer.follow, Follow::Since { .. }))
+    }
+
+    /// Whether every follower is near enough for more to be sent.
+    pub(super) fn window_is_open(&self, sent_bytes: u64) -> bool {
+        self.0.values().all(|peer| match peer.follow {
+            Follow::Since {
+                baseline, received, ..
+            } => sent_bytes.saturating_sub(baseline + received) < WINDOW_BYTES,
+            Follow::Not { .. } => true,
+        })
+    }
+
+    /// The sequence that every follower has.
+    pub(super) fn acknowledged_by_all(&self) -> Option<u64> {
+        self.0
+            .values()
+            .filter_map(|peer| match peer.follow {
+                Follow::Since { acknowledged, .. } => Some(acknowledged),
+                Follow::Not { .. } => None,
+            })
+            .min()
+    }
+
+    /// A Passive that can be compared now.
+    pub(super) fn to_compare(&self, now: Duration) -> Option<NodeId> {
+        self.0
+            .iter()
+            .find(|(_, peer)| {
+                peer.hello.is_some_and(|hello| hello.role == Role::Passive)
+                    && !peer.incompatible
+                    && matches!(peer.follow, Follow::Not { retry_at } if retry_at <= now)
+            })
+            .map(|(&node, _)| node)
+    }
+
+    pub(super) fn report<F: Source>(&self, active: Option<&Active<F>>, now: Duration) -> Vec<MemberReport> {
+        self.0
+            .iter()
+            .filter_map(|(&node, peer)| Some((node, peer, peer.hello?)))
+            .map(|(node, peer, hello)| {
+                let acknowledged = match peer.follow {
+                    Follow::Since { acknowledged, .. } if active.is_some() => Some(acknowledged),
+                    _ => None,
+                };
+                MemberReport {
+                    node,
+                    role: hello.role,
+                    position: hello.position,
+                    sync: hello.sync,
+                    acknowledged,
+                    lag: acknowledged
+                        .zip(active)
+                        .map(|(acknowledged, active)| active.age_of_oldest_after(acknowledged, now)),
+                }
+            })
+            .collect()
+    }
+}
+
+impl<T: Tree, S: StateStore> Core<T, S> {
+    /// An acknowledgement, by which everyone follows everyone's position and the Active is paced.
+    pub(super) fn acknowledged(&mut self, from: NodeId, sequence: u64, received: u64, now: Duration) {
+        let epoch = self.state.epoch;
+        let Some(peer) = self.peers.get_mut(from) else {
+            return;
+        };
+        if let Some(hello) = peer.hello.as_mut().filter(|hello| hello.sync == Sync::InSync) {
+            hello.position = hello.position.max(crate::Position { epoch, sequence });
+        }
+        let Some(active) = &mut self.active else { return };
+        let was_in_sync = peer.is_in_sync();
+        match &mut peer.follow {
+            // Nobody can have what was never sent.
+            Follow::Since { .. } if sequence > active.sequence => return,
+            Follow::Since {
+                received: taken,
+                acknowledged,
+                progress_at,
+                ..
+            } => {
+                *taken = received.max(*taken);
+                *acknowledged = sequence.max(*acknowledged);
+                *progress_at = now;
+            }
+            Follow::Not { .. } => return,
+        }
+        if peer.is_in_sync() && !was_in_sync {
+            peer.came_in_sync();
+            let (entries, bytes) = peer.sent;
+            self.notices.push(super::Notice::CompareFinished {
+                node: from,
+                entries,
+                bytes,
+            });
+            self.problems.clear(&super::Topic::Peer(from));
+        }
+        active.forget_acknowledged(self.peers.acknowledged_by_all());
+    }
+
+    /// When something about a peer has to be looked at again.
+    pub(super) fn peers_deadline(&self) -> Option<Duration> {
+        let active = self.active.as_ref()?;
+        let retries = self.peers.iter().filter_map(|(_, peer)| match peer.follow {
+            Follow::Not { retry_at } if peer.hello.is_some() && !retry_at.is_zero() => Some(retry_at),
+            _ => None,
+        });
+        // Due retries wait for the comparison before theirs, not for a time.
+        let retries = retries.filter(|_| active.session.is_none());
+        let stalls = self
+            .peers
+            .iter()
+            .filter_map(|(_, peer)| peer.stalls_at(active.sent_bytes, active.sequence));
+        retries.chain(stalls).min()
+    }
+
+    /// Stops waiting for peers that have stopped answering.
+    pub(super) fn drop_stalled(&mut self, now: Duration) {
+        let Some(active) = &self.active else { return };
+        let (sent, sequence) = (active.sent_bytes, active.sequence);
+        let stalled: Vec<NodeId> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.stalls_at(sent, sequence).is_some_and(|at| at <= now))
+            .map(|(node, _)| node)
+            .collect();
+        for node in stalled {
+            self.peer_failed(node, now);
+            let message = format!(
+                "replicate to {node}: no acknowledgement for {} s",
+                STALL.as_secs()
+            );
+            self.problem(super::Topic::Peer(node), message);
+        }
+    }
+
+    /// A peer cannot go on; it is compared again later.
+    pub(super) fn peer_failed(&mut self, node: NodeId, now: Duration) {
+        let Some(active) = &mut self.active else { return };
+        active.session.take_if(|session| session.target == node);
+        if let Some(peer) = self.peers.get_mut(node) {
+            peer.drop_behind(now);
+        }
+        active.forget_acknowledged(self.peers.acknowledged_by_all());
+    }
+}

@@ -1,0 +1,74 @@
+//! What an Active has to look at, in order.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use crate::EntryPath;
+use crate::scan::Scan;
+
+/// Something to be done in its turn.
+#[derive(Debug)]
+pub(super) enum Item<F> {
+    /// An entry may have changed.
+    Path(EntryPath),
+    /// Anything in the scan's reach may have changed.
+    Scan(Scan<F>),
+    /// Everything told before this has been looked at: the request with this id may go on.
+    Barrier(u64),
+}
+
+/// First in, first out; a path that waits already does not wait twice.
+#[derive(Debug)]
+pub(super) struct Queue<F> {
+    items: VecDeque<Item<F>>,
+    waiting: BTreeSet<EntryPath>,
+}
+
+impl<F> Default for Queue<F> {
+    fn default() -> Self {
+        Self {
+            items: VecDeque::new(),
+            waiting: BTreeSet::new(),
+        }
+    }
+}
+
+impl<F> Queue<F> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    pub(super) fn push_path(&mut self, path: EntryPath) {
+        if self.waiting.insert(path.clone()) {
+            self.items.push_back(Item::Path(path));
+        }
+    }
+
+    pub(super) fn push(&mut self, item: Item<F>) {
+        self.items.push_back(item);
+    }
+
+    /// Puts `paths`, in their order, before everything else: they belong to what was at the head.
+    pub(super) fn push_front(&mut self, paths: Vec<EntryPath>) {
+        for path in paths.into_iter().rev() {
+            self.items.push_front(Item::Path(path));
+        }
+    }
+
+    /// Puts a scan that is not done back to the head.
+    pub(super) fn push_scan_front(&mut self, scan: Scan<F>) {
+        self.items.push_front(Item::Scan(scan));
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Item<F>> {
+        let item = self.items.pop_front()?;
+        if let Item::Path(path) = &item {
+            self.waiting.remove(path);
+        }
+        Some(item)
+    }
+
+    /// Entries that wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+}

@@ -1,0 +1,264 @@
+//! What is asked of a core, and when it is answered.
+
+use std::time::Duration;
+
+use super::queue::Item;
+use super::{Core, Topic};
+use crate::NodeId;
+use crate::state::{StateError, StateStore};
+use crate::tree::Tree;
+
+/// What can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Request {
+    /// Become the Active in a new epoch. Done once the epoch is agreed and on disk.
+    Promote,
+    /// Flush, then become Passive.
+    Demote,
+    /// Done once every change made before is durable here and on each member.
+    Flush,
+    /// Look at everything again and compare with every member. Done once all is durable on each.
+    FullSync,
+}
+
+impl std::fmt::Display for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Promote => "promote",
+            Self::Demote => "demote",
+            Self::Flush => "flush",
+            Self::FullSync => "full sync",
+        })
+    }
+}
+
+/// Why a request was not carried out. Nothing is half-done.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// No group, no agreement.
+    #[error("{0}: this bridge is not in the group")]
+    NotJoined(Request),
+    /// Only the Active's settings can be flushed or compared.
+    #[error("{0}: this node is not the Active")]
+    NotActive(Request),
+    /// Two were promoted at once, and this one lost.
+    #[error("promote: {by} opened epoch {epoch} first")]
+    Outrun {
+        /// Who won.
+        by: NodeId,
+        /// The epoch.
+        epoch: u64,
+    },
+    /// The new epoch could not be kept on disk.
+    #[error("promote: {0}")]
+    State(#[from] StateError),
+    /// Another member opened a newer epoch before the request was done.
+    #[error("{request}: deposed by epoch {epoch}")]
+    Deposed {
+        /// What was asked.
+        request: Request,
+        /// The newer epoch.
+        epoch: u64,
+    },
+    /// The deadline has come.
+    #[error("{request}: gave up waiting for {awaited}")]
+    Deadline {
+        /// What was asked.
+        request: Request,
+        /// What did not come.
+        awaited: String,
+    },
+}
+
+/// The answer to a request.
+#[derive(Debug)]
+pub struct Answer {
+    /// The request's id.
+    pub id: u64,
+    /// Done, or why not.
+    pub outcome: Result<(), Refusal>,
+}
+
+/// A request that is not answered yet.
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    id: u64,
+    request: Request,
+    deadline: Option<Duration>,
+    /// Last sequence that belongs to it, once everything told before it has been looked at.
+    sequence: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    pending: Vec<Pending>,
+    answers: Vec<Answer>,
+}
+
+impl Requests {
+    pub(super) fn take_answers(&mut self) -> Vec<Answer> {
+        std::mem::take(&mut self.answers)
+    }
+
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        self.pending.iter().filter_map(|pending| pending.deadline).min()
+    }
+
+    pub(super) fn wants_promotion(&self) -> bool {
+        self.pending
+            .iter()
+            .any(|pending| pending.request == Request::Promote)
+    }
+
+    pub(super) fn barrier_reached(&mut self, id: u64, sequence: u64) {
+        for pending in self.pending.iter_mut().filter(|pending| pending.id == id) {
+            pending.sequence = Some(sequence);
+        }
+    }
+
+    /// Ids of the requests that need a barrier, in the order in which they were asked; sequences that they had
+    /// belonged to another epoch.
+    pub(super) fn restart_barriers(&mut self) -> Vec<u64> {
+        let waiting = self
+            .pending
+            .iter_mut()
+            .filter(|pending| pending.request != Request::Promote);
+        waiting
+            .map(|pending| {
+                pending.sequence = None;
+                pending.id
+            })
+            .collect()
+    }
+
+    /// Answers every pending request of which `outcome` has an answer.
+    pub(super) fn settle(&mut self, mut outcome: impl FnMut(Request) -> Option<Result<(), Refusal>>) {
+        let answers = &mut self.answers;
+        self.pending.retain(|pending| match outcome(pending.request) {
+            Some(outcome) => {
+                answers.push(Answer {
+                    id: pending.id,
+                    outcome,
+                });
+                false
+            }
+            None => true,
+        });
+    }
+
+    fn answer(&mut self, id: u64, outcome: Result<(), Refusal>) {
+        self.pending.retain(|pending| pending.id != id);
+        self.answers.push(Answer { id, outcome });
+    }
+}
+
+impl<T: Tree, S: StateStore> Core<T, S> {
+    pub(super) fn request(&mut self, id: u64, request: Request, deadline: Option<Duration>) {
+        let refusal = match (request, self.role) {
+            (Request::Promote, crate::Role::Active) if self.active.is_some() => Some(Ok(())),
+            (Request::Promote, _) if !self.joined => Some(Err(Refusal::NotJoined(request))),
+            (Request::Demote, crate::Role::Passive) if self.proposal.is_none() => Some(Ok(())),
+            (Request::Flush | Request::FullSync, crate::Role::Passive) => {
+                Some(Err(Refusal::NotActive(request)))
+            }
+            (Request::Flush | Request::FullSync, _) if !self.joined => Some(Err(Refusal::NotJoined(request))),
+            _ => None,
+        };
+        if let Some(outcome) = refusal {
+            return self.requests.answer(id, outcome);
+        }
+        if request == Request::Demote && self.active.is_none() && !self.joined {
+            // A restarted Active that never came back into the group has sent nothing that could be flushed.
+            self.demoted();
+            return self.requests.answer(id, Ok(()));
+        }
+        self.requests.pending.push(Pending {
+            id,
+            request,
+            deadline,
+            sequence: None,
+        });
+        if request == Request::Promote {
+            self.propose();
+        } else if self.active.is_some() {
+            if request == Request::FullSync {
+                self.compare_everyone_again();
+            }
+            self.await_barrier(id);
+        }
+    }
+
+    fn await_barrier(&mut self, id: u64) {
+        if let Some(active) = &mut self.active {
+            active.queue.push(Item::Barrier(id));
+        }
+    }
+
+    /// Answers what can be answered by now, and what has waited too long.
+    pub(super) fn answer_requests(&mut self, now: Duration) {
+        for pending in self.requests.pending.clone() {
+            if pending
+                .sequence
+                .is_some_and(|sequence| self.missing(sequence).is_none())
+            {
+                if pending.request == Request::Demote {
+                    self.demoted();
+                }
+                self.requests.answer(pending.id, Ok(()));
+            } else if pending.deadline.is_some_and(|deadline| deadline <= now) {
+                let awaited = self.awaited(&pending);
+                self.requests.answer(
+                    pending.id,
+                    Err(Refusal::Deadline {
+                        request: pending.request,
+                        awaited,
+                    }),
+                );
+            }
+        }
+    }
+
+    /// What keeps everything up to `sequence` from being durable everywhere.
+    fn missing(&self, sequence: u64) -> Option<String> {
+        let Some(active) = &self.active else {
+            return Some("the epoch to be opened".into());
+        };
+        if active.hardened < sequence {
+            return Some("the own disk".into());
+        }
+        self.peers
+            .iter()
+            .find(|(_, peer)| !peer.has(sequence))
+            .map(|(node, _)| format!("the acknowledgement of {node}"))
+    }
+
+    fn awaited(&self, pending: &Pending) -> String {
+        match pending.sequence {
+            _ if pending.request == Request::Promote => "the epoch to be agreed".into(),
+            None => self
+                .active
+                .as_ref()
+                .and_then(|active| active.unreadable())
+                .map_or("changes to be read".into(), |path| {
+                    format!("{path} to be readable")
+                }),
+            Some(sequence) => self.missing(sequence).unwrap_or_default(),
+        }
+    }
+
+    /// A restarted or reopened epoch has other sequences: what was asked before waits for new barriers.
+    pub(super) fn restart_barriers(&mut self) {
+        for id in self.requests.restart_barriers() {
+            self.await_barrier(id);
+        }
+    }
+
+    pub(super) fn promotion_failed(&mut self, error: StateError) {
+        self.problem(Topic::State, error.to_string());
+        let mut error = Some(error);
+        self.requests.settle(|request| match request {
+            Request::Promote => error.take().map(|error| Err(error.into())),
+            _ => None,
+        });
+    }
+}

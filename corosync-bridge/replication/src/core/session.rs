@@ -1,0 +1,308 @@
+//! The comparison of the Active's copy with a Passive's.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::active::operation;
+use super::peers::Follow;
+use super::{Core, Notice, Topic};
+use crate::entry::{Body, Known};
+use crate::state::StateStore;
+use crate::tree::{Inspection, Source, Tree, TreeError};
+use crate::wire::{INLINE_BYTES, ManifestEntry, Message, Operation};
+use crate::{EntryPath, NodeId};
+
+/// What a Passive lacks of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// All of it.
+    Whole,
+    /// Its attributes.
+    Attributes,
+    /// That it is not there.
+    Removal,
+}
+
+/// A comparison under way.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) target: NodeId,
+    id: u64,
+    /// Up to here the manifest was compared.
+    cursor: Option<EntryPath>,
+    /// Whether all of it was.
+    complete: bool,
+    needs: BTreeMap<EntryPath, Need>,
+    /// Bytes of content in `needs`.
+    bytes_left: u64,
+    /// Something could not be read: this comparison brings nobody in sync.
+    incomplete: bool,
+}
+
+impl Session {
+    pub(super) fn can_go_on(&self) -> bool {
+        self.complete || !self.needs.is_empty()
+    }
+
+    /// Entries and bytes still to be sent.
+    pub(super) fn left(&self) -> (u64, u64) {
+        (
+            u64::try_from(self.needs.len()).unwrap_or(u64::MAX),
+            self.bytes_left,
+        )
+    }
+
+    fn need(&mut self, path: &EntryPath, need: Need, known: Option<&Known>) {
+        if need == Need::Whole {
+            self.bytes_left += known.map_or(0, |known| known.seen.stamp.size);
+        }
+        self.needs.insert(path.clone(), need);
+    }
+}
+
+impl<T: Tree, S: StateStore> Core<T, S> {
+    pub(super) fn start_session(&mut self, target: NodeId, now: Duration) {
+        let Some(active) = &mut self.active else { return };
+        let Some(peer) = self.peers.get_mut(target) else {
+            return;
+        };
+        let id = active.next_id();
+        peer.follow = Follow::Since {
+            baseline: active.sent_bytes,
+            received: 0,
+            acknowledged: active.sequence,
+            closed_at: None,
+            progress_at: now,
+        };
+        peer.sent = (0, 0);
+        active.session = Some(Session {
+            target,
+            id,
+            cursor: None,
+            complete: false,
+            needs: BTreeMap::new(),
+            bytes_left: 0,
+            incomplete: false,
+        });
+        let message = Message::Compare {
+            epoch: self.state.epoch,
+            target,
+            session: id,
+            sequence: active.sequence,
+        };
+        self.outbox.push(message.encode());
+        self.notices.push(Notice::CompareStarted { node: target });
+    }
+
+    pub(super) fn manifest_delivered(
+        &mut self,
+        from: NodeId,
+        session: u64,
+        last: bool,
+        entries: &[ManifestEntry],
+        now: Duration,
+    ) {
+        let Some(active) = &mut self.active else { return };
+        let Some(mut under_way) = active
+            .session
+            .take_if(|under_way| (under_way.target, under_way.id) == (from, session))
+        else {
+            return;
+        };
+        if let Some(Follow::Since { progress_at, .. }) = self.peers.get_mut(from).map(|peer| &mut peer.follow)
+        {
+            *progress_at = now;
+        }
+        let ascends = entries.first().is_none_or(|first| {
+            under_way
+                .cursor
+                .as_ref()
+                .is_none_or(|cursor| *cursor < first.path)
+        });
+        if under_way.complete || !ascends {
+            self.peer_failed(from, now);
+            return self.problem(
+                Topic::Peer(from),
+                format!("compare with {from}: its manifest is out of order"),
+            );
+        }
+        self.compare(&mut under_way, entries, last);
+        if let Some(active) = &mut self.active {
+            active.session = Some(under_way);
+        }
+    }
+
+    /// Merges a part of the manifest with the same range of the index.
+    fn compare(&self, session: &mut Session, entries: &[ManifestEntry], last: bool) {
+        let cursor = session.cursor.clone();
+        let end = entries.last().map(|entry| entry.path.clone());
+        let mut theirs = entries.iter().peekable();
+        for (path, known) in self.index.after(cursor.as_ref()) {
+            if !last && end.as_ref().is_none_or(|end| path > end) {
+                break;
+            }
+            while let Some(extra) = theirs.next_if(|entry| entry.path < *path) {
+                self.compare_extra(session, extra);
+            }
+            match theirs.next_if(|entry| entry.path == *path) {
+                Some(entry) if (entry.kind, entry.content) != (known.kind, known.content) => {
+                    session.need(path, Need::Whole, Some(known));
+                }
+                Some(entry) if entry.attributes != known.attributes => {
+                    session.need(path, Need::Attributes, Some(known));
+                }
+                Some(_) => {}
+                None => session.need(path, Need::Whole, Some(known)),
+            }
+        }
+        for extra in theirs {
+            self.compare_extra(session, extra);
+        }
+        session.cursor = end.or(cursor);
+        session.complete = last;
+    }
+
+    /// The Passive has what the Active has not. What this node does not replicate it does not order away either,
+    /// and of what it could not read it does not know.
+    fn compare_extra(&self, session: &mut Session, extra: &ManifestEntry) {
+        let unknown = self
+            .active
+            .as_ref()
+            .is_some_and(|active| active.is_unreadable(&extra.path));
+        if self.coverage.covers(&extra.path) && !unknown {
+            session.need(&extra.path, Need::Removal, None);
+        }
+    }
+
+    /// Sends one entry that differed, or closes the comparison.
+    pub(super) fn session_step(&mut self, now: Duration) {
+        let Some(session) = self.active.as_mut().and_then(|active| active.session.as_mut()) else {
+            return;
+        };
+        let (target, id, incomplete) = (session.target, session.id, session.incomplete);
+        let Some((path, need)) = session.needs.pop_first() else {
+            return if incomplete {
+                self.peer_failed(target, now);
+            } else {
+                self.close_session(target, id, now);
+            };
+        };
+        let size = self.index.get(&path).map_or(0, |known| known.seen.stamp.size);
+        if need == Need::Whole {
+            session.bytes_left = session.bytes_left.saturating_sub(size);
+        }
+        let unreadable = self
+            .active
+            .as_ref()
+            .is_some_and(|active| active.is_unreadable(&path));
+        if unreadable || self.supply(&path, need, target, now).is_err() {
+            // Looked at as a change it is reported, and tried again.
+            self.look_again(path);
+            if let Some(session) = self.active.as_mut().and_then(|active| active.session.as_mut()) {
+                session.incomplete = true;
+            }
+        }
+    }
+
+    fn close_session(&mut self, target: NodeId, session: u64, now: Duration) {
+        let Some(active) = &mut self.active else { return };
+        active.session = None;
+        self.send(Some(target), Operation::InSync { session }, now);
+        let sequence = self.active.as_ref().map(|active| active.sequence);
+        if let Some(Follow::Since { closed_at, .. }) = self.peers.get_mut(target).map(|peer| &mut peer.follow)
+        {
+            *closed_at = sequence;
+        }
+    }
+
+    /// Sends `target` what it lacks, as it was announced. What has changed since is announced to everyone
+    /// first, and then looked at again for `target`.
+    fn supply(
+        &mut self,
+        path: &EntryPath,
+        need: Need,
+        target: NodeId,
+        now: Duration,
+    ) -> Result<(), TreeError> {
+        let known = self.index.get(path).copied();
+        let (known, found) = match (known, self.tree.inspect(path, None)?) {
+            (None, Inspection::Absent | Inspection::Unchanged) => {
+                if need == Need::Removal {
+                    self.send(Some(target), Operation::Remove { path: path.clone() }, now);
+                }
+                return Ok(());
+            }
+            (Some(known), Inspection::Present(found)) if known.seen.stamp == found.seen.stamp => {
+                (known, found)
+            }
+            (Some(_), _) => {
+                self.supply_later(path);
+                return Ok(());
+            }
+            (None, Inspection::Present(_)) => {
+                self.look_again(path.clone());
+                return Ok(());
+            }
+        };
+        if found.body != Body::File || need == Need::Attributes {
+            let operation = operation(path, &found, known, None, true);
+            self.send(Some(target), operation, now);
+            self.count_sent(target, 0);
+            return Ok(());
+        }
+        self.supply_file(path, known, target, now)
+    }
+
+    fn supply_file(
+        &mut self,
+        path: &EntryPath,
+        known: Known,
+        target: NodeId,
+        now: Duration,
+    ) -> Result<(), TreeError> {
+        let Some(mut source) = self.tree.open(path)? else {
+            self.supply_later(path);
+            return Ok(());
+        };
+        let found = source.found().clone();
+        let size = found.seen.stamp.size;
+        if size > INLINE_BYTES as u64 {
+            self.count_sent(target, size);
+            self.send_large(path.clone(), source, Some(target), now);
+            return Ok(());
+        }
+        let mut content = Vec::new();
+        source.read(&mut content, INLINE_BYTES)?;
+        let announced = found.known_with(crate::digest::Digest::of(&content));
+        if !announced.same_as(&known) || !source.is_unchanged()? {
+            self.supply_later(path);
+            return Ok(());
+        }
+        let operation = operation(path, &found, known, Some(&content), false);
+        self.send(Some(target), operation, now);
+        self.count_sent(target, size);
+        Ok(())
+    }
+
+    /// Changed since it was announced: the change goes first. It may turn out to be none.
+    pub(super) fn supply_later(&mut self, path: &EntryPath) {
+        self.look_again(path.clone());
+        let known = self.index.get(path).copied();
+        if let Some(session) = self.active.as_mut().and_then(|active| active.session.as_mut()) {
+            session.need(path, Need::Whole, known.as_ref());
+        }
+    }
+
+    fn look_again(&mut self, path: EntryPath) {
+        if let Some(active) = &mut self.active {
+            active.queue.push_front(vec![path]);
+        }
+    }
+
+    fn count_sent(&mut self, target: NodeId, bytes: u64) {
+        if let Some(peer) = self.peers.get_mut(target) {
+            peer.sent.0 += 1;
+            peer.sent.1 += bytes;
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Which paths are replicated.
+
+use bmc_sync_config::SyncConfig;
+
+use crate::EntryPath;
+
+/// The configuration of this node, as far as the core needs it. What comes from another node is held to
+/// the configuration of the node that receives it.
+pub trait Coverage: std::fmt::Debug {
+    /// The topmost covered paths: everything covered is one of them or beneath one. One may be missing on
+    /// disk.
+    fn roots(&self) -> Vec<EntryPath>;
+
+    /// Whether `path` is replicated. Nothing is covered beneath an uncovered path that is itself beneath a root.
+    fn covers(&self, path: &EntryPath) -> bool;
+}
+
+impl Coverage for SyncConfig {
+    fn roots(&self) -> Vec<EntryPath> {
+        // A root that the core cannot name (too long, or reserved) is covered by nothing and left alone.
+        SyncConfig::roots(self)
+            .filter_map(|path| EntryPath::from_path(path).ok())
+            .collect()
+    }
+
+    fn covers(&self, path: &EntryPath) -> bool {
+        SyncConfig::covers(self, path.as_path())
+    }
+}

@@ -1,0 +1,531 @@
+//! The real disk, confined beneath one root.
+//!
+//! Every path is opened from the root by openat2(2) with `RESOLVE_BENEATH`, `RESOLVE_NO_SYMLINKS` and
+//! `RESOLVE_NO_MAGICLINKS`: no symbolic link is followed, whoever puts one where and when, so a covered path
+//! can only ever name what is covered. What has to happen by name happens relative to the directory that was opened
+//! so. A configured path with a symbolic link on its way is refused; the real path has to be configured.
+//!
+//! New content goes to a temporary file beside its target, gets owner, mode, extended attributes and mtime,
+//! is synced, and is then renamed. Left-overs of a crash are removed at the next start.
+//!
+//! Directories that lead to a configured path and are missing are made, owned by root with mode 0755; that is
+//! all that is ever written outside the configured paths, but for the temporary file beside a configured file.
+
+mod attributes;
+mod stage;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::rc::Rc;
+
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::io::Errno;
+
+use crate::EntryPath;
+use crate::coverage::Coverage;
+use crate::entry::{Attributes, Body, FileTime, Found, Seen, Stamp};
+use crate::path::TEMPORARY_PREFIX;
+use crate::tree::{Complete, Inspection, Source, Tree, TreeError};
+
+pub use stage::DiskStage;
+
+/// A stamp this much older than the look at it, in seconds, will differ after any later change. File systems for
+/// raw flash count whole seconds, and the clock may be in the middle of one.
+const SETTLED_SECONDS: i64 = 2;
+
+/// Above this many entries one syncfs(2) costs less than an fsync(2) of each.
+const SYNC_ALL_ABOVE: usize = 8;
+
+/// Tries of openat2(2) when a rename elsewhere disturbs it; openat2(2) asks for the repetition.
+const OPEN_TRIES: usize = 64;
+
+/// Mode of a directory that is made on the way to a configured path.
+const PARENT_MODE: Mode = Mode::from_raw_mode(0o755);
+
+/// The real disk. One process at a time may use the same root.
+#[derive(Debug)]
+pub struct DiskTree {
+    root: OwnedFd,
+    coverage: Rc<dyn Coverage>,
+    /// Numbers temporary files.
+    temporaries: u64,
+    /// What the next sync has to make durable.
+    unsynced: BTreeSet<EntryPath>,
+    /// Whether the root itself is among it.
+    root_unsynced: bool,
+}
+
+impl DiskTree {
+    /// A tree whose `/` is the directory `root`, and removes what an earlier process left behind there.
+    ///
+    /// # Errors
+    /// The root cannot be opened.
+    pub fn new(root: &Path, coverage: Rc<dyn Coverage>) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mut tree = Self {
+            root: rustix::fs::openat(CWD, root, flags, Mode::empty())?,
+            coverage,
+            temporaries: 0,
+            unsynced: BTreeSet::new(),
+            root_unsynced: false,
+        };
+        tree.remove_left_overs();
+        Ok(tree)
+    }
+
+    /// A left-over that cannot be removed is harmless: no temporary file is ever taken for a setting.
+    fn remove_left_overs(&mut self) {
+        let mut directories = self.coverage.roots();
+        directories.extend(directories.clone().iter().filter_map(EntryPath::parent));
+        let beside: BTreeSet<EntryPath> = directories.iter().cloned().collect();
+        while let Some(directory) = directories.pop() {
+            let Ok(names) = self.names(&directory) else {
+                continue;
+            };
+            for name in names {
+                if name.starts_with(TEMPORARY_PREFIX) {
+                    if let Ok(parent) = self.open_directory(Some(&directory)) {
+                        let _ = rustix::fs::unlinkat(&parent, name.as_slice(), AtFlags::empty());
+                    }
+                } else if let Ok(child) = directory.join(&name) {
+                    if self.coverage.covers(&child) && !beside.contains(&child) {
+                        directories.push(child);
+                    }
+                }
+            }
+        }
+    }
+
+    fn open_beneath(&self, path: &EntryPath, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let relative = &path.as_bytes()[1..];
+        for _ in 0..OPEN_TRIES {
+            match rustix::fs::openat2(&self.root, relative, flags, Mode::empty(), resolve) {
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                outcome => return outcome,
+            }
+        }
+        Err(Errno::AGAIN)
+    }
+
+    /// `None` is the root.
+    fn open_directory(&self, path: Option<&EntryPath>) -> Result<OwnedFd, Errno> {
+        match path {
+            Some(path) => self.open_beneath(path, OFlags::RDONLY | OFlags::DIRECTORY),
+            None => rustix::io::fcntl_dupfd_cloexec(&self.root, 0),
+        }
+    }
+
+    fn open_parent(&self, path: &EntryPath) -> Result<OwnedFd, Errno> {
+        self.open_directory(path.parent().as_ref())
+    }
+
+    /// The directory that `path` is in, made where it is missing.
+    fn make_parent(&mut self, path: &EntryPath) -> Result<OwnedFd, Errno> {
+        match self.open_parent(path) {
+            Err(Errno::NOENT) => {}
+            outcome => return outcome,
+        }
+        let mut above: Vec<EntryPath> = std::iter::successors(path.parent(), EntryPath::parent).collect();
+        while let Some(directory) = above.pop() {
+            let parent = self.open_parent(&directory)?;
+            match rustix::fs::mkdirat(&parent, directory.name(), PARENT_MODE) {
+                Ok(()) => self.touch_parent(&directory),
+                Err(Errno::EXIST) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.open_parent(path)
+    }
+
+    /// A file or directory for reading. A device or pipe that takes its place meanwhile is not waited for.
+    fn open_readable(&self, path: &EntryPath) -> Result<(OwnedFd, Stat), Errno> {
+        let by_path = self.open_beneath(path, OFlags::PATH)?;
+        let stat = rustix::fs::fstat(&by_path)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile | FileType::Directory => {}
+            _ => return Err(Errno::LOOP),
+        }
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        // Reading a setting must not cost a write to flash. Only its owner or root may ask for that.
+        let fd = match self.open_beneath(path, flags | OFlags::NOATIME) {
+            Err(Errno::PERM) => self.open_beneath(path, flags)?,
+            outcome => outcome?,
+        };
+        let stat = rustix::fs::fstat(&fd)?;
+        Ok((fd, stat))
+    }
+
+    fn look(&self, path: &EntryPath, known: Option<&Seen>) -> Result<Inspection, Errno> {
+        let by_path = self.open_beneath(path, OFlags::PATH)?;
+        let stat = rustix::fs::fstat(&by_path)?;
+        let seen = seen(&stat);
+        if known.is_some_and(|known| known.settled && known.stamp == seen.stamp) {
+            return Ok(Inspection::Unchanged);
+        }
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile | FileType::Directory => {
+                let (fd, stat) = self.open_readable(path)?;
+                Ok(Inspection::Present(found(&fd, &stat)?))
+            }
+            FileType::Symlink => {
+                let target = rustix::fs::readlinkat(&by_path, "", Vec::new())?.into_bytes();
+                Ok(Inspection::Present(Found {
+                    body: Body::Link(target),
+                    attributes: attributes::of_link(&stat),
+                    seen,
+                }))
+            }
+            _ => Ok(Inspection::Absent),
+        }
+    }
+
+    /// Whether `error` says that nothing is at `path`. Behind a symbolic link, nothing is; but when the link is on the
+    /// way to a configured path, that is a mistake to be told of and not a missing file.
+    fn is_absent(&self, path: &EntryPath, error: Errno) -> bool {
+        match error {
+            Errno::NOENT | Errno::NOTDIR => true,
+            Errno::LOOP => self
+                .coverage
+                .roots()
+                .iter()
+                .filter(|root| path == *root || path.is_beneath(root))
+                .all(|root| self.open_parent(root).is_ok()),
+            _ => false,
+        }
+    }
+
+    fn names(&self, path: &EntryPath) -> Result<Vec<Vec<u8>>, Errno> {
+        let mut names = Vec::new();
+        for entry in Dir::new(self.open_directory(Some(path))?)? {
+            let name = entry?.file_name().to_bytes().to_vec();
+            if name != b"." && name != b".." {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn remove_entry(&mut self, path: &EntryPath) -> Result<(), Errno> {
+        let parent = match self.open_parent(path) {
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
+            outcome => outcome?,
+        };
+        match rustix::fs::unlinkat(&parent, path.name(), AtFlags::empty()) {
+            Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::ISDIR) => {}
+            outcome => {
+                self.touch_parent(path);
+                return outcome;
+            }
+        }
+        for name in self.names(path)? {
+            match path.join(&name) {
+                Ok(child) if self.coverage.covers(&child) => self.remove_entry(&child)?,
+                _ => {}
+            }
+        }
+        self.touch_parent(path);
+        match rustix::fs::unlinkat(&parent, path.name(), AtFlags::REMOVEDIR) {
+            Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// Renames a temporary entry to `path`, in the place of whatever is there.
+    fn replace(&mut self, parent: &OwnedFd, temporary: &[u8], path: &EntryPath) -> Result<(), Errno> {
+        self.touch_parent(path);
+        match rustix::fs::renameat(parent, temporary, parent, path.name()) {
+            Err(Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) => {
+                self.remove_entry(path)?;
+                rustix::fs::renameat(parent, temporary, parent, path.name())
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn temporary_name(&mut self) -> Vec<u8> {
+        self.temporaries += 1;
+        let number = self.temporaries.to_string();
+        [TEMPORARY_PREFIX, number.as_bytes()].concat()
+    }
+
+    fn touch(&mut self, path: &EntryPath) {
+        self.unsynced.insert(path.clone());
+    }
+
+    fn touch_parent(&mut self, path: &EntryPath) {
+        match path.parent() {
+            Some(parent) => {
+                self.unsynced.insert(parent);
+            }
+            None => self.root_unsynced = true,
+        }
+    }
+
+    /// Syncs `path`, or, when it is gone, the nearest directory above it.
+    fn sync_one(&self, path: &EntryPath) -> Result<(), Errno> {
+        match self.open_readable(path) {
+            Ok((fd, _)) => rustix::fs::fsync(&fd),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => match path.parent() {
+                Some(parent) => self.sync_one(&parent),
+                None => rustix::fs::fsync(&self.root),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    fn directory(&mut self, path: &EntryPath, wanted: &Attributes) -> Result<Seen, Errno> {
+        let parent = self.make_parent(path)?;
+        match rustix::fs::mkdirat(&parent, path.name(), Mode::RWXU) {
+            Err(Errno::EXIST) => {
+                let stat = rustix::fs::statat(&parent, path.name(), AtFlags::SYMLINK_NOFOLLOW)?;
+                if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+                    rustix::fs::unlinkat(&parent, path.name(), AtFlags::empty())?;
+                    rustix::fs::mkdirat(&parent, path.name(), Mode::RWXU)?;
+                }
+            }
+            outcome => outcome?,
+        }
+        self.touch_parent(path);
+        self.touch(path);
+        let fd = self.open_directory(Some(path))?;
+        attributes::apply(&fd, wanted, attributes::Times::Leave)?;
+        Ok(seen(&rustix::fs::fstat(&fd)?))
+    }
+
+    fn link(&mut self, path: &EntryPath, target: &[u8], wanted: &Attributes) -> Result<Seen, Errno> {
+        let parent = self.make_parent(path)?;
+        let temporary = self.temporary_name();
+        rustix::fs::symlinkat(target, &parent, temporary.as_slice())?;
+        let placed = attributes::apply_to_link(&parent, &temporary, wanted)
+            .and_then(|()| self.replace(&parent, &temporary, path));
+        if let Err(error) = placed {
+            let _ = rustix::fs::unlinkat(&parent, temporary.as_slice(), AtFlags::empty());
+            return Err(error);
+        }
+        let stat = rustix::fs::statat(&parent, path.name(), AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(seen(&stat))
+    }
+
+    fn change_attributes(&mut self, path: &EntryPath, wanted: &Attributes) -> Result<Seen, Errno> {
+        let (fd, stat) = self.open_readable(path)?;
+        let times = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => attributes::Times::Leave,
+            _ => attributes::Times::Set,
+        };
+        attributes::apply(&fd, wanted, times)?;
+        self.touch(path);
+        Ok(seen(&rustix::fs::fstat(&fd)?))
+    }
+}
+
+impl Tree for DiskTree {
+    type Source = DiskSource;
+    type Stage = DiskStage;
+
+    fn inspect(&mut self, path: &EntryPath, known: Option<&Seen>) -> Result<Inspection, TreeError> {
+        match self.look(path, known) {
+            Err(error) if self.is_absent(path, error) => Ok(Inspection::Absent),
+            outcome => outcome.map_err(failed("look at", path)),
+        }
+    }
+
+    fn list(&mut self, path: &EntryPath) -> Result<Vec<Vec<u8>>, TreeError> {
+        let names = match self.names(path) {
+            Err(error) if self.is_absent(path, error) => Vec::new(),
+            outcome => outcome.map_err(failed("list", path))?,
+        };
+        Ok(names
+            .into_iter()
+            .filter(|name| !name.starts_with(TEMPORARY_PREFIX))
+            .collect())
+    }
+
+    fn open(&mut self, path: &EntryPath) -> Result<Option<DiskSource>, TreeError> {
+        let (fd, stat) = match self.open_readable(path) {
+            Err(error) if self.is_absent(path, error) => return Ok(None),
+            outcome => outcome.map_err(failed("open", path))?,
+        };
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Ok(None);
+        }
+        Ok(Some(DiskSource {
+            found: found(&fd, &stat).map_err(failed("look at", path))?,
+            path: path.clone(),
+            file: File::from(fd),
+        }))
+    }
+
+    fn harden(&mut self, paths: &[EntryPath]) -> Result<(), TreeError> {
+        if paths.len() > SYNC_ALL_ABOVE {
+            return self.harden_all();
+        }
+        let parents: BTreeSet<EntryPath> = paths.iter().filter_map(EntryPath::parent).collect();
+        for path in paths.iter().chain(&parents) {
+            self.sync_one(path).map_err(failed("sync", path))?;
+        }
+        Ok(())
+    }
+
+    fn harden_all(&mut self) -> Result<(), TreeError> {
+        let mut synced = BTreeSet::new();
+        for root in self.coverage.roots() {
+            let nearest = std::iter::successors(Some(root.clone()), EntryPath::parent)
+                .find_map(|path| self.open_directory(Some(&path)).ok());
+            let fd = match nearest {
+                Some(fd) => fd,
+                None => self.open_directory(None).map_err(failed("open", &root))?,
+            };
+            let stat = rustix::fs::fstat(&fd).map_err(failed("look at", &root))?;
+            if synced.insert(stat.st_dev) {
+                rustix::fs::syncfs(&fd).map_err(failed("sync the file system of", &root))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn stage(&mut self, path: &EntryPath) -> Result<DiskStage, TreeError> {
+        let parent = self
+            .make_parent(path)
+            .map_err(failed("make the directory of", path))?;
+        let name = self.temporary_name();
+        DiskStage::create(path.clone(), parent, name)
+    }
+
+    fn place(&mut self, batch: Vec<Complete<DiskStage>>) -> Vec<Result<Seen, TreeError>> {
+        let sealed = stage::seal(batch, SYNC_ALL_ABOVE);
+        sealed
+            .into_iter()
+            .map(|sealed| {
+                let mut complete = sealed?;
+                let path = complete.path.clone();
+                let (parent, name) = complete.stage.place();
+                self.replace(parent, name, &path)
+                    .and_then(|()| complete.stage.placed())
+                    .map(|stat| seen(&stat))
+                    .map_err(failed("place", &path))
+            })
+            .collect()
+    }
+
+    fn make_directory(&mut self, path: &EntryPath, attributes: &Attributes) -> Result<Seen, TreeError> {
+        self.directory(path, attributes)
+            .map_err(failed("make the directory", path))
+    }
+
+    fn make_link(&mut self, path: &EntryPath, target: &[u8], wanted: &Attributes) -> Result<Seen, TreeError> {
+        self.link(path, target, wanted)
+            .map_err(failed("make the link", path))
+    }
+
+    fn set_attributes(&mut self, path: &EntryPath, attributes: &Attributes) -> Result<Seen, TreeError> {
+        self.change_attributes(path, attributes)
+            .map_err(failed("set attributes of", path))
+    }
+
+    fn remove(&mut self, path: &EntryPath) -> Result<(), TreeError> {
+        self.remove_entry(path).map_err(failed("remove", path))
+    }
+
+    fn sync(&mut self) -> Result<(), TreeError> {
+        // Kept until all of it is durable: what failed once has to be tried again.
+        for path in &self.unsynced {
+            self.sync_one(path).map_err(failed("sync", path))?;
+        }
+        self.unsynced.clear();
+        if std::mem::take(&mut self.root_unsynced) {
+            if let (Err(error), Some(root)) = (rustix::fs::fsync(&self.root), self.coverage.roots().first()) {
+                self.root_unsynced = true;
+                return Err(failed("sync the directory of", root)(error));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A file open for reading.
+#[derive(Debug)]
+pub struct DiskSource {
+    path: EntryPath,
+    file: File,
+    found: Found,
+}
+
+impl Source for DiskSource {
+    fn found(&self) -> &Found {
+        &self.found
+    }
+
+    fn read(&mut self, buffer: &mut Vec<u8>, limit: usize) -> Result<(), TreeError> {
+        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+        match (&self.file).take(limit).read_to_end(buffer) {
+            Ok(_) => Ok(()),
+            Err(source) => Err(TreeError {
+                action: "read",
+                path: self.path.clone(),
+                source,
+            }),
+        }
+    }
+
+    fn is_unchanged(&self) -> Result<bool, TreeError> {
+        let stat = rustix::fs::fstat(&self.file).map_err(failed("look at", &self.path))?;
+        Ok(seen(&stat).stamp == self.found.seen.stamp)
+    }
+}
+
+/// What the open file or directory `fd` is.
+fn found(fd: &OwnedFd, stat: &Stat) -> Result<Found, Errno> {
+    let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+    Ok(Found {
+        body: if is_directory { Body::Directory } else { Body::File },
+        attributes: attributes::of(fd, stat)?,
+        seen: seen(stat),
+    })
+}
+
+fn seen(stat: &Stat) -> Seen {
+    let ctime = file_time(stat.st_ctime, stat.st_ctime_nsec);
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    Seen {
+        stamp: Stamp {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            mtime: file_time(stat.st_mtime, stat.st_mtime_nsec),
+            ctime,
+        },
+        settled: now.tv_sec.saturating_sub(ctime.seconds) > SETTLED_SECONDS,
+    }
+}
+
+fn file_time(seconds: impl Into<i64>, nanoseconds: impl TryInto<u32>) -> FileTime {
+    FileTime {
+        seconds: seconds.into(),
+        nanoseconds: nanoseconds.try_into().unwrap_or(0),
+    }
+}
+
+/// Distinct file systems among open files, with one file of each.
+fn file_systems<'a>(files: impl Iterator<Item = &'a File>) -> Result<Vec<&'a File>, Errno> {
+    let mut found = BTreeMap::new();
+    for file in files {
+        found.entry(rustix::fs::fstat(file)?.st_dev).or_insert(file);
+    }
+    Ok(found.into_values().collect())
+}
+
+fn failed(action: &'static str, path: &EntryPath) -> impl FnOnce(Errno) -> TreeError {
+    let path = path.clone();
+    move |errno| TreeError {
+        action,
+        path,
+        source: errno.into(),
+    }
+}

@@ -1,0 +1,155 @@
+//! Owner, mode, times and extended attributes.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{AtFlags, Gid, Mode, Stat, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
+use rustix::io::Errno;
+
+use super::file_time;
+use crate::entry::{Attributes, Xattr};
+use crate::wire::XATTR_BYTES;
+
+/// Permission bits, set-id and sticky bits of a mode.
+const MODE_BITS: u32 = 0o7777;
+
+/// Tries to read extended attributes that change their size meanwhile.
+const XATTR_TRIES: usize = 8;
+
+/// Whether the mtime is among what is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Times {
+    Set,
+    Leave,
+}
+
+/// Attributes of an open file or directory.
+pub(super) fn of(fd: &OwnedFd, stat: &Stat) -> Result<Attributes, Errno> {
+    let is_directory = rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Directory;
+    Ok(Attributes {
+        mode: stat.st_mode & MODE_BITS,
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+        mtime: if is_directory {
+            Default::default()
+        } else {
+            file_time(stat.st_mtime, stat.st_mtime_nsec)
+        },
+        xattrs: xattrs(fd)?,
+    })
+}
+
+/// Attributes of a symbolic link. It has no mode of its own, and no extended attributes that are settings.
+pub(super) fn of_link(stat: &Stat) -> Attributes {
+    Attributes {
+        mode: 0,
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+        mtime: file_time(stat.st_mtime, stat.st_mtime_nsec),
+        xattrs: Vec::new(),
+    }
+}
+
+/// Gives an open file or directory these attributes. The owner first: changing it takes set-id bits and
+/// capabilities away.
+pub(super) fn apply(fd: impl AsFd, wanted: &Attributes, times: Times) -> Result<(), Errno> {
+    rustix::fs::fchown(
+        &fd,
+        Some(Uid::from_raw(wanted.uid)),
+        Some(Gid::from_raw(wanted.gid)),
+    )?;
+    rustix::fs::fchmod(&fd, Mode::from_raw_mode(wanted.mode))?;
+    apply_xattrs(&fd, &wanted.xattrs)?;
+    match times {
+        Times::Set => rustix::fs::futimens(&fd, &timestamps(wanted)),
+        Times::Leave => Ok(()),
+    }
+}
+
+/// Gives the symbolic link `name` in `directory` these attributes.
+pub(super) fn apply_to_link(directory: &OwnedFd, name: &[u8], wanted: &Attributes) -> Result<(), Errno> {
+    rustix::fs::chownat(
+        directory,
+        name,
+        Some(Uid::from_raw(wanted.uid)),
+        Some(Gid::from_raw(wanted.gid)),
+        AtFlags::SYMLINK_NOFOLLOW,
+    )?;
+    rustix::fs::utimensat(directory, name, &timestamps(wanted), AtFlags::SYMLINK_NOFOLLOW)
+}
+
+fn timestamps(wanted: &Attributes) -> Timestamps {
+    Timestamps {
+        last_access: Timespec {
+            tv_sec: 0,
+            tv_nsec: UTIME_OMIT,
+        },
+        last_modification: Timespec {
+            tv_sec: wanted.mtime.seconds,
+            tv_nsec: wanted.mtime.nanoseconds.into(),
+        },
+    }
+}
+
+/// Whether an extended attribute is a setting: labels and measurements of security modules belong to the
+/// system that made them, and overlayfs's bookkeeping to its upper layer.
+fn is_carried(name: &[u8]) -> bool {
+    name == b"security.capability"
+        || !(name.starts_with(b"security.") || name.starts_with(b"trusted.overlay."))
+}
+
+fn xattrs(fd: &OwnedFd) -> Result<Vec<Xattr>, Errno> {
+    for _ in 0..XATTR_TRIES {
+        match try_xattrs(fd) {
+            // One grew or went between being measured and being read.
+            Err(Errno::RANGE | Errno::NODATA) => {}
+            outcome => return outcome,
+        }
+    }
+    Err(Errno::AGAIN)
+}
+
+fn try_xattrs(fd: &OwnedFd) -> Result<Vec<Xattr>, Errno> {
+    let mut xattrs = Vec::new();
+    let mut bytes = 0;
+    for name in xattr_names(fd)?.into_iter().filter(|name| is_carried(name)) {
+        let mut value = vec![0; rustix::fs::fgetxattr_query(fd, name.as_slice())?];
+        if !value.is_empty() {
+            let length = rustix::fs::fgetxattr(fd, name.as_slice(), value.as_mut_slice())?;
+            value.truncate(length);
+        }
+        bytes += name.len() + value.len();
+        xattrs.push(Xattr { name, value });
+    }
+    if bytes > XATTR_BYTES {
+        return Err(Errno::TOOBIG);
+    }
+    xattrs.sort();
+    Ok(xattrs)
+}
+
+fn xattr_names(fd: impl AsFd) -> Result<Vec<Vec<u8>>, Errno> {
+    let size = match rustix::fs::flistxattr_query(&fd) {
+        Ok(0) | Err(Errno::NOTSUP) => return Ok(Vec::new()),
+        outcome => outcome?,
+    };
+    let mut list = vec![0; size];
+    let length = rustix::fs::flistxattr(&fd, list.as_mut_slice())?;
+    list.truncate(length);
+    Ok(list
+        .split(|&byte| byte == 0)
+        .filter(|name| !name.is_empty())
+        .map(<[u8]>::to_vec)
+        .collect())
+}
+
+fn apply_xattrs(fd: impl AsFd, wanted: &[Xattr]) -> Result<(), Errno> {
+    for name in xattr_names(&fd)? {
+        if is_carried(&name) && !wanted.iter().any(|xattr| xattr.name == name) {
+            rustix::fs::fremovexattr(&fd, name.as_slice())?;
+        }
+    }
+    for xattr in wanted.iter().filter(|xattr| is_carried(&xattr.name)) {
+        rustix::fs::fsetxattr(&fd, xattr.name.as_slice(), &xattr.value, XattrFlags::empty())?;
+    }
+    Ok(())
+}

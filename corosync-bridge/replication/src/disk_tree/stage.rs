@@ -1,0 +1,106 @@
+//! New content on its way to its path.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{AtFlags, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use super::{attributes, failed, file_systems};
+use crate::EntryPath;
+use crate::tree::{Complete, Stage, TreeError};
+
+/// A temporary file beside its target. Removed when dropped before it was placed.
+#[derive(Debug)]
+pub struct DiskStage {
+    path: EntryPath,
+    parent: OwnedFd,
+    name: Vec<u8>,
+    file: File,
+    placed: bool,
+}
+
+impl DiskStage {
+    pub(super) fn create(path: EntryPath, parent: OwnedFd, name: Vec<u8>) -> Result<Self, TreeError> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&parent, name.as_slice(), flags, Mode::RUSR | Mode::WUSR)
+            .map_err(failed("create a temporary file beside", &path))?;
+        Ok(Self {
+            path,
+            parent,
+            name,
+            file: File::from(file),
+            placed: false,
+        })
+    }
+
+    /// Directory and name of the temporary file.
+    pub(super) fn place(&self) -> (&OwnedFd, &[u8]) {
+        (&self.parent, &self.name)
+    }
+
+    /// It has its place now.
+    pub(super) fn placed(&mut self) -> Result<Stat, Errno> {
+        self.placed = true;
+        rustix::fs::fstat(&self.file)
+    }
+}
+
+impl Stage for DiskStage {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), TreeError> {
+        self.file.write_all(bytes).map_err(|source| TreeError {
+            action: "write the new content of",
+            path: self.path.clone(),
+            source,
+        })
+    }
+}
+
+impl Drop for DiskStage {
+    fn drop(&mut self) {
+        if !self.placed {
+            // What stays behind is removed at the next start.
+            let _ = rustix::fs::unlinkat(&self.parent, self.name.as_slice(), AtFlags::empty());
+        }
+    }
+}
+
+/// Gives each its attributes and makes all durable: one by one when they are few, above `few` by syncing their file
+/// systems.
+pub(super) fn seal(
+    batch: Vec<Complete<DiskStage>>,
+    few: usize,
+) -> Vec<Result<Complete<DiskStage>, TreeError>> {
+    let one_by_one = batch.len() <= few;
+    let mut sealed: Vec<Result<Complete<DiskStage>, TreeError>> = batch
+        .into_iter()
+        .map(|complete| {
+            let file = &complete.stage.file;
+            attributes::apply(file, &complete.attributes, attributes::Times::Set)
+                .map_err(failed("set attributes of the new content of", &complete.path))?;
+            if one_by_one {
+                rustix::fs::fsync(file).map_err(failed("sync the new content of", &complete.path))?;
+            }
+            Ok(complete)
+        })
+        .collect();
+    if !one_by_one {
+        if let Err(error) = sync_together(&sealed) {
+            for item in &mut sealed {
+                if let Ok(complete) = item {
+                    *item = Err(failed("sync the new content of", &complete.path)(error));
+                }
+            }
+        }
+    }
+    sealed
+}
+
+fn sync_together(sealed: &[Result<Complete<DiskStage>, TreeError>]) -> Result<(), Errno> {
+    let files = sealed
+        .iter()
+        .filter_map(|item| item.as_ref().ok())
+        .map(|complete| &complete.stage.file);
+    file_systems(files)?.into_iter().try_for_each(rustix::fs::syncfs)
+}

@@ -1,0 +1,161 @@
+//! What is known about one file, link or directory.
+
+use crate::digest::{Digest, Hasher};
+
+/// What an entry is. Devices, sockets and pipes are not settings and are not replicated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link; replicated as a link, never followed.
+    Link,
+}
+
+/// A point in the time of a file system's clock.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FileTime {
+    /// Seconds since the epoch of Unix.
+    pub seconds: i64,
+    /// Nanoseconds within the second, below 1,000,000,000.
+    pub nanoseconds: u32,
+}
+
+/// An extended attribute.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Xattr {
+    /// Name with its name space: `user.comment`.
+    pub name: Vec<u8>,
+    /// Value.
+    pub value: Vec<u8>,
+}
+
+/// Everything about an entry but its content.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// Permission bits with set-id and sticky bits: `0o7777` at most. Without meaning for a link.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Last modification. Zero for a directory: a directory's mtime tells when names in it changed, which
+    /// happens on each node in its own time.
+    pub mtime: FileTime,
+    /// Extended attributes, sorted by name. Access control lists are among them.
+    pub xattrs: Vec<Xattr>,
+}
+
+impl Attributes {
+    /// Digest of all of them.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let mut hasher = Hasher::new();
+        hasher.update(&self.mode.to_be_bytes());
+        hasher.update(&self.uid.to_be_bytes());
+        hasher.update(&self.gid.to_be_bytes());
+        hasher.update(&self.mtime.seconds.to_be_bytes());
+        hasher.update(&self.mtime.nanoseconds.to_be_bytes());
+        for xattr in &self.xattrs {
+            for part in [&xattr.name, &xattr.value] {
+                hasher.update(&part.len().to_be_bytes());
+                hasher.update(part);
+            }
+        }
+        hasher.finish()
+    }
+}
+
+/// By what an unchanged entry is known again without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Device number of the file system.
+    pub device: u64,
+    /// Inode number.
+    pub inode: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// Last modification of the content.
+    pub mtime: FileTime,
+    /// Last change of content or attributes, by the kernel's own word: no program can set it back.
+    pub ctime: FileTime,
+}
+
+/// A look at an entry on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// What was seen.
+    pub stamp: Stamp,
+    /// Whether the stamp will differ after any later change. A file system's clock is coarse: a change within the
+    /// same tick as the look leaves the same stamp, so a look at a fresh change settles nothing.
+    pub settled: bool,
+}
+
+/// What is remembered about an entry: digests in place of the content and the attributes, to keep memory
+/// per file small.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// What it is.
+    pub kind: Kind,
+    /// Digest of a file's content or a link's target; [`Digest::NONE`] for a directory.
+    pub content: Digest,
+    /// Digest of the attributes.
+    pub attributes: Digest,
+    /// The look by which this is known.
+    pub seen: Seen,
+}
+
+impl Known {
+    /// Whether both describe the same content and attributes.
+    #[must_use]
+    pub fn same_as(&self, other: &Self) -> bool {
+        self.same_content(other) && self.attributes == other.attributes
+    }
+
+    /// Whether both are of one kind and content.
+    #[must_use]
+    pub fn same_content(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.content == other.content
+    }
+}
+
+/// What is at a path on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// A regular file; its content is read through [`crate::Tree::open`].
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link and where it points, not looked at.
+    Link(Vec<u8>),
+}
+
+/// An entry on disk without a file's content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// What it is.
+    pub body: Body,
+    /// Its attributes.
+    pub attributes: Attributes,
+    /// The look.
+    pub seen: Seen,
+}
+
+impl Found {
+    /// What to remember, a file's content having `content` as its digest.
+    #[must_use]
+    pub fn known_with(&self, content: Digest) -> Known {
+        let (kind, content) = match &self.body {
+            Body::File => (Kind::File, content),
+            Body::Directory => (Kind::Directory, Digest::NONE),
+            Body::Link(target) => (Kind::Link, Digest::of(target)),
+        };
+        Known {
+            kind,
+            content,
+            attributes: self.attributes.digest(),
+            seen: self.seen,
+        }
+    }
+}

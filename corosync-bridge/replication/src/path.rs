@@ -1,0 +1,216 @@
+//! Paths as the core knows them: absolute, normalised, bytes.
+
+use std::cmp::Ordering;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// Longest path in bytes: Linux's `PATH_MAX` counts the closing NUL.
+const MAX_PATH_BYTES: usize = 4095;
+
+/// Longest name in bytes: Linux's `NAME_MAX`.
+const MAX_NAME_BYTES: usize = 255;
+
+/// How the temporary files of this crate begin. No user's file may: such a name is refused everywhere, so
+/// that a left-over of ours is never taken for a setting and a setting never for a left-over.
+pub(crate) const TEMPORARY_PREFIX: &[u8] = b".bmc-ha-replication.";
+
+/// Why a path was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("path {path:?}: {reason}")]
+pub struct PathError {
+    path: String,
+    reason: &'static str,
+}
+
+/// An absolute, normalised path: no `.`, no `..`, no empty names, no NUL; not the root itself; no name of
+/// this crate's own temporary files. Bytes, because Linux's names are.
+///
+/// Ordered by names, so that a directory comes right before what is in it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct EntryPath(Box<[u8]>);
+
+impl EntryPath {
+    /// Checks `bytes`.
+    ///
+    /// # Errors
+    /// Names what is wrong with the path.
+    pub fn new(bytes: &[u8]) -> Result<Self, PathError> {
+        match fault(bytes) {
+            None => Ok(Self(bytes.into())),
+            Some(reason) => Err(PathError {
+                path: String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_PATH_BYTES)]).into_owned(),
+                reason,
+            }),
+        }
+    }
+
+    /// Checks a path of the standard library; a closing `/` is dropped.
+    ///
+    /// # Errors
+    /// Names what is wrong with the path.
+    pub fn from_path(path: &Path) -> Result<Self, PathError> {
+        let bytes = path.as_os_str().as_bytes();
+        Self::new(bytes.strip_suffix(b"/").unwrap_or(bytes))
+    }
+
+    /// The path as bytes, beginning with `/`.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The path for the standard library.
+    #[must_use]
+    pub fn as_path(&self) -> &Path {
+        Path::new(OsStr::from_bytes(&self.0))
+    }
+
+    /// The last name.
+    #[must_use]
+    pub fn name(&self) -> &[u8] {
+        self.0.rsplit(|&byte| byte == b'/').next().unwrap_or_default()
+    }
+
+    /// The directory that it is in; `None` when that is the root.
+    #[must_use]
+    pub fn parent(&self) -> Option<Self> {
+        let slash = self.0.iter().rposition(|&byte| byte == b'/')?;
+        (slash > 0).then(|| Self(self.0[..slash].into()))
+    }
+
+    /// The entry `name` in this directory.
+    ///
+    /// # Errors
+    /// As [`EntryPath::new`].
+    pub fn join(&self, name: &[u8]) -> Result<Self, PathError> {
+        Self::new(&[&self.0, &b"/"[..], name].concat())
+    }
+
+    /// Whether this path lies beneath `directory` (and is not `directory` itself).
+    #[must_use]
+    pub fn is_beneath(&self, directory: &Self) -> bool {
+        self.0
+            .strip_prefix(&*directory.0)
+            .is_some_and(|rest| rest.first() == Some(&b'/'))
+    }
+
+    fn order_key(&self) -> impl Iterator<Item = u8> + '_ {
+        self.0.iter().map(|&byte| if byte == b'/' { 0 } else { byte })
+    }
+}
+
+fn fault(bytes: &[u8]) -> Option<&'static str> {
+    let Some(names) = bytes.strip_prefix(b"/") else {
+        return Some("not absolute");
+    };
+    if bytes.len() > MAX_PATH_BYTES {
+        return Some("too long");
+    }
+    if bytes.contains(&0) {
+        return Some("contains a NUL byte");
+    }
+    names.split(|&byte| byte == b'/').find_map(|name| match name {
+        b"" => Some("contains an empty name"),
+        b"." | b".." => Some("contains . or .."),
+        _ if name.len() > MAX_NAME_BYTES => Some("contains a name that is too long"),
+        _ if name.starts_with(TEMPORARY_PREFIX) => Some("contains a name that is reserved"),
+        _ => None,
+    })
+}
+
+impl Ord for EntryPath {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.order_key().cmp(other.order_key())
+    }
+}
+
+impl PartialOrd for EntryPath {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl std::fmt::Display for EntryPath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.as_path().display())
+    }
+}
+
+impl std::fmt::Debug for EntryPath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.as_path())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> EntryPath {
+        EntryPath::new(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_path_that_could_lead_elsewhere_is_refused() {
+        for bad in [
+            "",
+            "/",
+            "a",
+            "a/b",
+            "//",
+            "/a/",
+            "/a//b",
+            "/.",
+            "/..",
+            "/a/../b",
+            "/a/.",
+            "/a\0b",
+            "/a/.bmc-ha-replication.1",
+        ] {
+            assert!(EntryPath::new(bad.as_bytes()).is_err(), "{bad:?} was taken");
+        }
+        assert!(EntryPath::new(&[b"/".as_slice(), &[b'a'; 256]].concat()).is_err());
+        assert!(EntryPath::new(&b"/a".repeat(2048)).is_err());
+    }
+
+    #[test]
+    fn names_are_bytes() {
+        let odd = EntryPath::new(b"/a/\xff\xfe").unwrap();
+        assert_eq!(odd.name(), b"\xff\xfe");
+        assert_eq!(odd.as_path().as_os_str().as_bytes(), b"/a/\xff\xfe");
+    }
+
+    #[test]
+    fn a_directory_comes_right_before_what_is_in_it() {
+        let mut paths = [
+            path("/a-b"),
+            path("/a/z"),
+            path("/a"),
+            path("/a.b"),
+            path("/a/b/c"),
+            path("/a/b"),
+        ];
+        paths.sort();
+        assert_eq!(
+            paths,
+            [
+                path("/a"),
+                path("/a/b"),
+                path("/a/b/c"),
+                path("/a/z"),
+                path("/a-b"),
+                path("/a.b")
+            ]
+        );
+    }
+
+    #[test]
+    fn beneath_is_told_by_names_and_not_by_letters() {
+        assert!(path("/a/b").is_beneath(&path("/a")));
+        assert!(!path("/ab").is_beneath(&path("/a")));
+        assert!(!path("/a").is_beneath(&path("/a")));
+        assert_eq!(path("/a/b").parent(), Some(path("/a")));
+        assert_eq!(path("/a").parent(), None);
+    }
+}

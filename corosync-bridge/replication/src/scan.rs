@@ -1,0 +1,271 @@
+//! Comparing the disk with the index, one bounded step at a time.
+
+use crate::EntryPath;
+use crate::coverage::Coverage;
+use crate::digest::{Digest, Hasher};
+use crate::entry::{Body, Found, Kind};
+use crate::index::Index;
+use crate::tree::{Inspection, Source, Tree, TreeError};
+use crate::wire::INLINE_BYTES;
+
+/// Entries looked at in one step: a few milliseconds at most, so that messages are never kept waiting.
+const STEP_ENTRIES: usize = 64;
+
+/// Content digested in one step, in bytes: about 10 ms on a BMC's processor.
+const STEP_BYTES: usize = 256 * 1024;
+
+/// What a scan does with a difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// The index learns it.
+    Learn,
+    /// It is told, and the index stays.
+    Tell,
+}
+
+/// What a step of a scan came upon.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    /// Paths that differ from the index ([`Mode::Tell`] only), a directory before what is in it.
+    pub(crate) differing: Vec<EntryPath>,
+    /// What could not be looked at.
+    pub(crate) failed: Vec<TreeError>,
+}
+
+/// A scan under way.
+#[derive(Debug)]
+pub(crate) struct Scan<F> {
+    mode: Mode,
+    /// What is still to be looked at, the next one last.
+    pending: Vec<EntryPath>,
+    hashing: Option<Hashing<F>>,
+}
+
+impl<F: Source> Scan<F> {
+    pub(crate) fn new(mode: Mode, mut roots: Vec<EntryPath>) -> Self {
+        roots.sort_by(|a, b| b.cmp(a));
+        Self {
+            mode,
+            pending: roots,
+            hashing: None,
+        }
+    }
+
+    /// Takes one bounded step. Returns whether the scan is done.
+    pub(crate) fn step<T: Tree<Source = F>>(
+        &mut self,
+        tree: &mut T,
+        index: &mut Index,
+        coverage: &dyn Coverage,
+        findings: &mut Findings,
+    ) -> bool {
+        if let Some(hashing) = self.hashing.take() {
+            self.hash(hashing, tree, index, findings);
+            return self.is_done();
+        }
+        for _ in 0..STEP_ENTRIES {
+            let Some(path) = self.pending.pop() else { break };
+            if let Err(error) = self.visit(&path, tree, index, coverage, findings) {
+                findings.failed.push(error);
+            }
+            if self.hashing.is_some() {
+                break;
+            }
+        }
+        self.is_done()
+    }
+
+    fn is_done(&self) -> bool {
+        self.pending.is_empty() && self.hashing.is_none()
+    }
+
+    fn visit<T: Tree<Source = F>>(
+        &mut self,
+        path: &EntryPath,
+        tree: &mut T,
+        index: &mut Index,
+        coverage: &dyn Coverage,
+        findings: &mut Findings,
+    ) -> Result<(), TreeError> {
+        let known = index.get(path).copied();
+        match tree.inspect(path, known.as_ref().map(|known| &known.seen))? {
+            Inspection::Absent => self.absent(path, index, findings),
+            Inspection::Unchanged => {
+                if known.is_some_and(|known| known.kind == Kind::Directory) {
+                    self.descend(path, tree, index, coverage, findings)?;
+                }
+            }
+            Inspection::Present(found) if found.body == Body::File => match self.mode {
+                Mode::Tell => findings.differing.push(path.clone()),
+                Mode::Learn => self.learn_file(path, tree, index)?,
+            },
+            Inspection::Present(found) => {
+                let now = found.known_with(Digest::NONE);
+                match self.mode {
+                    Mode::Tell if !known.is_some_and(|known| known.same_as(&now)) => {
+                        findings.differing.push(path.clone());
+                    }
+                    Mode::Tell => {}
+                    Mode::Learn => index.insert(path.clone(), now),
+                }
+                if found.body == Body::Directory {
+                    self.descend(path, tree, index, coverage, findings)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn absent(&self, path: &EntryPath, index: &mut Index, findings: &mut Findings) {
+        match self.mode {
+            Mode::Learn => index.remove(path),
+            Mode::Tell if index.holds(path) => findings.differing.push(path.clone()),
+            Mode::Tell => {}
+        }
+    }
+
+    fn descend<T: Tree<Source = F>>(
+        &mut self,
+        directory: &EntryPath,
+        tree: &mut T,
+        index: &mut Index,
+        coverage: &dyn Coverage,
+        findings: &mut Findings,
+    ) -> Result<(), TreeError> {
+        let names = tree.list(directory)?;
+        let gone: Vec<EntryPath> = index
+            .children(directory)
+            .filter(|child| {
+                names
+                    .binary_search_by(|name| name.as_slice().cmp(child.name()))
+                    .is_err()
+            })
+            .cloned()
+            .collect();
+        for child in &gone {
+            self.absent(child, index, findings);
+        }
+        for name in names.iter().rev() {
+            match directory.join(name) {
+                Ok(child) if coverage.covers(&child) => self.pending.push(child),
+                Ok(_) => {}
+                Err(error) => findings.failed.push(TreeError {
+                    action: "name an entry of",
+                    path: directory.clone(),
+                    source: std::io::Error::new(std::io::ErrorKind::InvalidInput, error),
+                }),
+            }
+        }
+        Ok(())
+    }
+
+    fn learn_file<T: Tree<Source = F>>(
+        &mut self,
+        path: &EntryPath,
+        tree: &mut T,
+        index: &mut Index,
+    ) -> Result<(), TreeError> {
+        match tree.open(path)? {
+            Some(source) => self.hashing = Some(Hashing::new(path.clone(), source)),
+            None => index.remove(path),
+        }
+        // Small files are the rule: done at once instead of in a step of their own.
+        if let Some(mut hashing) = self.hashing.take_if(|hashing| hashing.is_small()) {
+            match hashing.step()? {
+                Some(digest) => self.pending.extend(hashing.learn(digest, tree, index)?),
+                None => self.hashing = Some(hashing),
+            }
+        }
+        Ok(())
+    }
+
+    fn hash<T: Tree<Source = F>>(
+        &mut self,
+        mut hashing: Hashing<F>,
+        tree: &mut T,
+        index: &mut Index,
+        findings: &mut Findings,
+    ) {
+        match hashing.step() {
+            Ok(None) => self.hashing = Some(hashing),
+            Ok(Some(digest)) => match hashing.learn(digest, tree, index) {
+                Ok(again) => self.pending.extend(again),
+                Err(error) => findings.failed.push(error),
+            },
+            Err(error) => findings.failed.push(error),
+        }
+    }
+}
+
+/// A file being digested, in steps.
+#[derive(Debug)]
+pub(crate) struct Hashing<F> {
+    path: EntryPath,
+    source: F,
+    hasher: Hasher,
+}
+
+impl<F: Source> Hashing<F> {
+    pub(crate) fn new(path: EntryPath, source: F) -> Self {
+        Self {
+            path,
+            source,
+            hasher: Hasher::new(),
+        }
+    }
+
+    pub(crate) fn path(&self) -> &EntryPath {
+        &self.path
+    }
+
+    pub(crate) fn found(&self) -> &Found {
+        self.source.found()
+    }
+
+    fn is_small(&self) -> bool {
+        usize::try_from(self.found().seen.stamp.size).is_ok_and(|size| size <= INLINE_BYTES)
+    }
+
+    /// Digests a bounded piece; the digest once the whole file was read.
+    pub(crate) fn step(&mut self) -> Result<Option<Digest>, TreeError> {
+        let mut left = STEP_BYTES;
+        let mut buffer = Vec::new();
+        while left > 0 {
+            buffer.clear();
+            self.source.read(&mut buffer, INLINE_BYTES)?;
+            if buffer.is_empty() {
+                return Ok(Some(self.hasher.clone().finish()));
+            }
+            self.hasher.update(&buffer);
+            left = left.saturating_sub(buffer.len());
+        }
+        Ok(None)
+    }
+
+    /// Whether what was digested is one state of the file.
+    pub(crate) fn is_stable(&self) -> Result<bool, TreeError> {
+        self.source.is_unchanged()
+    }
+
+    /// Puts the outcome into the index. A file that changed meanwhile is remembered as never settled, so that
+    /// the next look reads it again; one that was replaced meanwhile is given back to be looked at again.
+    fn learn<T: Tree>(
+        self,
+        digest: Digest,
+        tree: &mut T,
+        index: &mut Index,
+    ) -> Result<Option<EntryPath>, TreeError> {
+        let mut known = self.source.found().known_with(digest);
+        match tree.inspect(&self.path, None)? {
+            Inspection::Present(now) if now.seen.stamp.inode != known.seen.stamp.inode => {
+                return Ok(Some(self.path));
+            }
+            Inspection::Present(now) => {
+                known.seen.settled &= now.seen.stamp == known.seen.stamp;
+                index.insert(self.path, known);
+            }
+            Inspection::Absent | Inspection::Unchanged => index.remove(&self.path),
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,255 @@
+//! What members say to each other, and its bytes. No I/O here.
+//!
+//! Every message begins with [`MAGIC`], one byte of [`VERSION`] and one byte that tells its kind; numbers
+//! are big-endian; nothing may follow the last field. The sender is not in it: CPG tells it, and Corosync's
+//! encryption vouches for it.
+//!
+//! **Version rule.** [`VERSION`] is raised by any change of the bytes below. A member refuses a message of
+//! another version as a whole and names both versions; the bytes of each version that was ever shipped stay
+//! pinned by `tests/wire_v*.rs`. Magic and version stay where they are for good.
+//!
+//! **Bounds.** Decoding allocates no more than the message holds, and never panics.
+
+mod decode;
+mod encode;
+
+use crate::digest::Digest;
+use crate::entry::{Attributes, Kind};
+use crate::{EntryPath, NodeId, Position, Role, Sync};
+
+pub use decode::WireError;
+
+/// The first bytes of every message.
+pub const MAGIC: [u8; 4] = *b"BMCR";
+
+/// The version of these messages.
+pub const VERSION: u8 = 1;
+
+/// A file up to this size, in bytes, travels whole in one message. CPG carries about 1 MB at most, and
+/// messages of 8 to 64 KiB gave it its best throughput.
+pub const INLINE_BYTES: usize = 64 * 1024;
+
+/// Content in one [`Message::Chunk`], in bytes: small enough that a setting changed meanwhile waits for no
+/// more than a few of them.
+pub const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Extended attributes of one entry, encoded, in bytes: with path and inline content still one CPG message.
+pub const XATTR_BYTES: usize = 256 * 1024;
+
+/// Entries in one [`Message::Manifest`] fill about this many bytes.
+pub const MANIFEST_BYTES: usize = 48 * 1024;
+
+/// A member introduces itself: when the membership changes and when something of this changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hello {
+    /// Newest epoch that it has seen.
+    pub epoch: u64,
+    /// Who opened that epoch; node 0 when no epoch was ever opened.
+    pub owner: NodeId,
+    /// Its role.
+    pub role: Role,
+    /// How new its copy is.
+    pub position: Position,
+    /// Whether its copy holds what the Active holds.
+    pub sync: Sync,
+}
+
+/// An entry of a copy, for comparison.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestEntry {
+    /// Its path.
+    pub path: EntryPath,
+    /// What it is.
+    pub kind: Kind,
+    /// Digest of its content.
+    pub content: Digest,
+    /// Digest of its attributes.
+    pub attributes: Digest,
+}
+
+/// One change. Applied whole or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operation<'a> {
+    /// The file has this content.
+    Put {
+        /// Which file.
+        path: EntryPath,
+        /// Its attributes.
+        attributes: Attributes,
+        /// Its whole content.
+        content: &'a [u8],
+    },
+    /// The file has the content that the chunks of a transfer carried.
+    PutTransferred {
+        /// Which file.
+        path: EntryPath,
+        /// Its attributes.
+        attributes: Attributes,
+        /// The transfer.
+        transfer: u64,
+        /// Size of the content in bytes.
+        size: u64,
+        /// Digest of the content.
+        digest: Digest,
+    },
+    /// It is a directory with these attributes; what is in it stays.
+    Directory {
+        /// Which directory.
+        path: EntryPath,
+        /// Its attributes.
+        attributes: Attributes,
+    },
+    /// It is a symbolic link.
+    Link {
+        /// Which link.
+        path: EntryPath,
+        /// Its attributes.
+        attributes: Attributes,
+        /// Where it points.
+        target: &'a [u8],
+    },
+    /// The file keeps its content and gets these attributes.
+    Attributes {
+        /// Which file.
+        path: EntryPath,
+        /// Its attributes.
+        attributes: Attributes,
+        /// Digest of the content that these attributes belong to.
+        content: Digest,
+    },
+    /// Nothing covered is there, nor in it.
+    Remove {
+        /// Which entry.
+        path: EntryPath,
+    },
+    /// The comparison `session` is done: everything that differed was sent before this.
+    InSync {
+        /// Which comparison.
+        session: u64,
+    },
+}
+
+/// What travels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// A member introduces itself.
+    Hello(Hello),
+    /// The sender opens this epoch, and is its Active once this is delivered, unless that epoch or a newer one is
+    /// open already.
+    Promote {
+        /// The epoch to open.
+        epoch: u64,
+    },
+    /// The Active asks `target` for its manifest. From here on `target` applies every operation.
+    Compare {
+        /// Epoch of the sender.
+        epoch: u64,
+        /// Who is asked.
+        target: NodeId,
+        /// Names this comparison.
+        session: u64,
+        /// Last sequence that was sent before this.
+        sequence: u64,
+    },
+    /// Part of a manifest. Entries ascend within and across the parts.
+    Manifest {
+        /// Epoch of the comparison.
+        epoch: u64,
+        /// Which comparison.
+        session: u64,
+        /// Whether this is the last part.
+        last: bool,
+        /// The entries.
+        entries: Vec<ManifestEntry>,
+    },
+    /// Everything up to `sequence` is durable at the sender.
+    Ack {
+        /// Epoch of the operations.
+        epoch: u64,
+        /// Last sequence applied and durable.
+        sequence: u64,
+        /// Bytes of messages of the stream (operations and transfers) taken in since the comparison began; paces the
+        /// Active.
+        received: u64,
+    },
+    /// A change.
+    Operation {
+        /// Epoch of the sender.
+        epoch: u64,
+        /// One more than that of the operation before it.
+        sequence: u64,
+        /// Who applies it; everyone else just counts it. `None`: all apply it.
+        target: Option<NodeId>,
+        /// What changes.
+        operation: Operation<'a>,
+    },
+    /// A large content follows in chunks. Ends a transfer under way.
+    Begin {
+        /// Epoch of the sender.
+        epoch: u64,
+        /// Who takes it.
+        target: Option<NodeId>,
+        /// Names this transfer.
+        transfer: u64,
+        /// Where the content will go.
+        path: EntryPath,
+    },
+    /// A piece of a large content.
+    Chunk {
+        /// Epoch of the sender.
+        epoch: u64,
+        /// Which transfer.
+        transfer: u64,
+        /// Where in the content it belongs, in bytes: right behind the piece before it.
+        offset: u64,
+        /// The piece.
+        bytes: &'a [u8],
+    },
+    /// The transfer comes to nothing: the file changed while it was read.
+    Abandon {
+        /// Epoch of the sender.
+        epoch: u64,
+        /// Which transfer.
+        transfer: u64,
+    },
+}
+
+impl<'a> Message<'a> {
+    /// The message as bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        encode::message(self)
+    }
+
+    /// The message that `bytes` hold.
+    ///
+    /// # Errors
+    /// [`WireError`] says what is wrong with the bytes.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, WireError> {
+        decode::message(bytes)
+    }
+}
+
+/// First bytes of each kind of message.
+mod kind {
+    pub(super) const HELLO: u8 = 1;
+    pub(super) const PROMOTE: u8 = 2;
+    pub(super) const COMPARE: u8 = 3;
+    pub(super) const MANIFEST: u8 = 4;
+    pub(super) const ACK: u8 = 5;
+    pub(super) const OPERATION: u8 = 6;
+    pub(super) const BEGIN: u8 = 7;
+    pub(super) const CHUNK: u8 = 8;
+    pub(super) const ABANDON: u8 = 9;
+}
+
+/// First bytes of each kind of operation.
+mod operation {
+    pub(super) const PUT: u8 = 1;
+    pub(super) const PUT_TRANSFERRED: u8 = 2;
+    pub(super) const DIRECTORY: u8 = 3;
+    pub(super) const LINK: u8 = 4;
+    pub(super) const ATTRIBUTES: u8 = 5;
+    pub(super) const REMOVE: u8 = 6;
+    pub(super) const IN_SYNC: u8 = 7;
+}

@@ -1,0 +1,286 @@
+//! Bytes to messages.
+
+use super::{Hello, MAGIC, ManifestEntry, Message, Operation, VERSION, kind, operation};
+use crate::digest::Digest;
+use crate::entry::{Attributes, FileTime, Kind, Xattr};
+use crate::path::PathError;
+use crate::{EntryPath, NodeId, Position, Role, Sync};
+
+/// Why bytes are not a message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// Not of this protocol at all.
+    #[error("decode a message: it does not begin as one")]
+    NotOurs,
+    /// Of this protocol in another version.
+    #[error("decode a message: it has version {theirs}, and this node speaks version {VERSION}")]
+    Version {
+        /// The version of the message.
+        theirs: u8,
+    },
+    /// Ends within a field, or a length points beyond its end.
+    #[error("decode a message: it ends too early")]
+    Truncated,
+    /// Bytes behind the last field.
+    #[error("decode a message: {0} bytes are left over")]
+    Surplus(usize),
+    /// A field holds what it cannot.
+    #[error("decode a message: {field} cannot be {value}")]
+    Value {
+        /// The field.
+        field: &'static str,
+        /// What it holds.
+        value: u64,
+    },
+    /// A path that no member may name.
+    #[error("decode a message: {0}")]
+    Path(#[from] PathError),
+    /// Manifest entries or attributes are out of order.
+    #[error("decode a message: {0} do not ascend")]
+    Order(&'static str),
+}
+
+pub(super) fn message(bytes: &[u8]) -> Result<Message<'_>, WireError> {
+    let mut input = Input(bytes);
+    if input.take(MAGIC.len()).map_err(|_| WireError::NotOurs)? != MAGIC {
+        return Err(WireError::NotOurs);
+    }
+    let theirs = input.byte()?;
+    if theirs != VERSION {
+        return Err(WireError::Version { theirs });
+    }
+    let message = input.message()?;
+    match input.0.len() {
+        0 => Ok(message),
+        surplus => Err(WireError::Surplus(surplus)),
+    }
+}
+
+/// What is left to read.
+struct Input<'a>(&'a [u8]);
+
+impl<'a> Input<'a> {
+    fn message(&mut self) -> Result<Message<'a>, WireError> {
+        match self.byte()? {
+            kind::HELLO => Ok(Message::Hello(self.hello()?)),
+            kind::PROMOTE => Ok(Message::Promote { epoch: self.u64()? }),
+            kind::COMPARE => Ok(Message::Compare {
+                epoch: self.u64()?,
+                target: self.node()?,
+                session: self.u64()?,
+                sequence: self.u64()?,
+            }),
+            kind::MANIFEST => self.manifest(),
+            kind::ACK => Ok(Message::Ack {
+                epoch: self.u64()?,
+                sequence: self.u64()?,
+                received: self.u64()?,
+            }),
+            kind::OPERATION => Ok(Message::Operation {
+                epoch: self.u64()?,
+                sequence: self.u64()?,
+                target: self.target()?,
+                operation: self.operation()?,
+            }),
+            kind::BEGIN => Ok(Message::Begin {
+                epoch: self.u64()?,
+                target: self.target()?,
+                transfer: self.u64()?,
+                path: self.path()?,
+            }),
+            kind::CHUNK => Ok(Message::Chunk {
+                epoch: self.u64()?,
+                transfer: self.u64()?,
+                offset: self.u64()?,
+                bytes: self.long()?,
+            }),
+            kind::ABANDON => Ok(Message::Abandon {
+                epoch: self.u64()?,
+                transfer: self.u64()?,
+            }),
+            other => Err(value("the kind of message", other)),
+        }
+    }
+
+    fn hello(&mut self) -> Result<Hello, WireError> {
+        Ok(Hello {
+            epoch: self.u64()?,
+            owner: NodeId(self.u32()?),
+            role: match self.byte()? {
+                1 => Role::Active,
+                2 => Role::Passive,
+                other => return Err(value("a role", other)),
+            },
+            position: Position {
+                epoch: self.u64()?,
+                sequence: self.u64()?,
+            },
+            sync: match self.byte()? {
+                1 => Sync::Source,
+                2 => Sync::InSync,
+                3 => Sync::Syncing,
+                4 => Sync::NoSource,
+                5 => Sync::Failed,
+                other => return Err(value("a synchronisation", other)),
+            },
+        })
+    }
+
+    fn manifest(&mut self) -> Result<Message<'a>, WireError> {
+        let epoch = self.u64()?;
+        let session = self.u64()?;
+        let last = match self.byte()? {
+            0 => false,
+            1 => true,
+            other => return Err(value("the mark of the last part", other)),
+        };
+        let mut entries: Vec<ManifestEntry> = Vec::new();
+        while !self.0.is_empty() {
+            let entry = self.manifest_entry()?;
+            if entries.last().is_some_and(|before| before.path >= entry.path) {
+                return Err(WireError::Order("manifest entries"));
+            }
+            entries.push(entry);
+        }
+        Ok(Message::Manifest {
+            epoch,
+            session,
+            last,
+            entries,
+        })
+    }
+
+    fn manifest_entry(&mut self) -> Result<ManifestEntry, WireError> {
+        Ok(ManifestEntry {
+            path: self.path()?,
+            kind: match self.byte()? {
+                1 => Kind::File,
+                2 => Kind::Directory,
+                3 => Kind::Link,
+                other => return Err(value("the kind of an entry", other)),
+            },
+            content: self.digest()?,
+            attributes: self.digest()?,
+        })
+    }
+
+    fn operation(&mut self) -> Result<Operation<'a>, WireError> {
+        match self.byte()? {
+            operation::PUT => Ok(Operation::Put {
+                path: self.path()?,
+                attributes: self.attributes()?,
+                content: self.long()?,
+            }),
+            operation::PUT_TRANSFERRED => Ok(Operation::PutTransferred {
+                path: self.path()?,
+                attributes: self.attributes()?,
+                transfer: self.u64()?,
+                size: self.u64()?,
+                digest: self.digest()?,
+            }),
+            operation::DIRECTORY => Ok(Operation::Directory {
+                path: self.path()?,
+                attributes: self.attributes()?,
+            }),
+            operation::LINK => Ok(Operation::Link {
+                path: self.path()?,
+                attributes: self.attributes()?,
+                target: self.long()?,
+            }),
+            operation::ATTRIBUTES => Ok(Operation::Attributes {
+                path: self.path()?,
+                attributes: self.attributes()?,
+                content: self.digest()?,
+            }),
+            operation::REMOVE => Ok(Operation::Remove { path: self.path()? }),
+            operation::IN_SYNC => Ok(Operation::InSync { session: self.u64()? }),
+            other => Err(value("the kind of operation", other)),
+        }
+    }
+
+    fn attributes(&mut self) -> Result<Attributes, WireError> {
+        let mode = self.u32()?;
+        if mode & !0o7777 != 0 {
+            return Err(value("a mode", mode));
+        }
+        let (uid, gid) = (self.u32()?, self.u32()?);
+        let mtime = self.time()?;
+        let mut xattrs: Vec<Xattr> = Vec::new();
+        for _ in 0..self.u32()? {
+            let xattr = Xattr {
+                name: self.long()?.to_vec(),
+                value: self.long()?.to_vec(),
+            };
+            if xattrs.last().is_some_and(|before| before.name >= xattr.name) {
+                return Err(WireError::Order("extended attributes"));
+            }
+            xattrs.push(xattr);
+        }
+        Ok(Attributes {
+            mode,
+            uid,
+            gid,
+            mtime,
+            xattrs,
+        })
+    }
+
+    fn time(&mut self) -> Result<FileTime, WireError> {
+        let seconds = i64::from_be_bytes(self.array()?);
+        let nanoseconds = self.u32()?;
+        if nanoseconds >= 1_000_000_000 {
+            return Err(value("nanoseconds", nanoseconds));
+        }
+        Ok(FileTime { seconds, nanoseconds })
+    }
+
+    fn path(&mut self) -> Result<EntryPath, WireError> {
+        Ok(EntryPath::new(self.long()?)?)
+    }
+
+    fn node(&mut self) -> Result<NodeId, WireError> {
+        Ok(NodeId(self.u32()?))
+    }
+
+    fn target(&mut self) -> Result<Option<NodeId>, WireError> {
+        Ok(Some(self.node()?).filter(|node| node.0 != 0))
+    }
+
+    fn digest(&mut self) -> Result<Digest, WireError> {
+        Ok(Digest(self.array()?))
+    }
+
+    fn long(&mut self) -> Result<&'a [u8], WireError> {
+        let length = usize::try_from(self.u32()?).map_err(|_| WireError::Truncated)?;
+        self.take(length)
+    }
+
+    fn u64(&mut self) -> Result<u64, WireError> {
+        Ok(u64::from_be_bytes(self.array()?))
+    }
+
+    fn u32(&mut self) -> Result<u32, WireError> {
+        Ok(u32::from_be_bytes(self.array()?))
+    }
+
+    fn byte(&mut self) -> Result<u8, WireError> {
+        Ok(u8::from_be_bytes(self.array()?))
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
+        self.take(N)?.try_into().map_err(|_| WireError::Truncated)
+    }
+
+    fn take(&mut self, length: usize) -> Result<&'a [u8], WireError> {
+        let (taken, rest) = self.0.split_at_checked(length).ok_or(WireError::Truncated)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+}
+
+fn value(field: &'static str, value: impl Into<u64>) -> WireError {
+    WireError::Value {
+        field,
+        value: value.into(),
+    }
+}
