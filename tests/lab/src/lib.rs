@@ -37,6 +37,7 @@ mod prober;
 mod provision;
 mod record;
 mod root;
+mod stock;
 mod timeline;
 mod tool;
 mod vocabulary;

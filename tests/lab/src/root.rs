@@ -5,6 +5,7 @@ use std::io::{self, Read, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
+use crate::copies::REPLICATED;
 use crate::error::{LabError, Result};
 use crate::layout::Layout;
 use crate::network::{Link, Network};
@@ -48,13 +49,6 @@ const HOST_CLUSTER: [&str; 4] = [
     "var/lib/corosync",
     "var/lib/pacemaker/cib",
     "var/lib/pcsd",
-];
-
-/// Folders that the replicated settings live in; see `data-sync.d`. Emptied, so that both BMCs start equal.
-const SETTINGS: [&str; 3] = [
-    "var/lib/phosphor-settings-manager/settings",
-    "etc/ssl/certs/https",
-    "etc/systemd/network",
 ];
 
 /// What the lab replicates, in phosphor-data-sync's format.
@@ -129,8 +123,9 @@ pub(crate) fn furnish(
     for folder in ["var/log/journal", "var/log/pcsd", "var/log/crmsh"] {
         create(&root.join(folder))?;
     }
-    for folder in HOST_CLUSTER.into_iter().chain(SETTINGS) {
-        empty(&root.join(folder))?;
+    // The settings too: both BMCs start equal.
+    for folder in HOST_CLUSTER.into_iter().chain(REPLICATED) {
+        empty(&root.join(folder.trim_start_matches('/')))?;
     }
     write(&root.join("etc/bmc-ha/data-sync.d/openbmc.json"), DATA_SYNC)?;
     install(&root, bin_dir)?;

@@ -190,13 +190,11 @@ impl Lab {
         })
     }
 
-    /// Puts right whatever a scenario did (power, partitions, failure history, left-over wishes), and waits until
-    /// both BMCs are online, one is the Active with all services, and the other is in sync. Used between
-    /// scenarios. Returns the Active.
+    /// Heals both links, gives both BMCs power, and waits until both have booted.
     ///
     /// # Errors
-    /// [`LabError::Deadline`] with what was there instead.
-    pub fn settle(&self) -> Result<Node> {
+    /// [`LabError::Deadline`] when one does not boot.
+    pub fn restore(&self) -> Result<()> {
         self.network().heal()?;
         let state = self.chassis()?.state()?;
         for node in Node::BOTH {
@@ -208,9 +206,17 @@ impl Lab {
                 self.power_on(node)?;
             }
         }
-        for node in Node::BOTH {
-            self.wait_booted(node)?;
-        }
+        Node::BOTH.into_iter().try_for_each(|node| self.wait_booted(node))
+    }
+
+    /// Puts right whatever a scenario did (power, partitions, failure history, left-over wishes), and waits until
+    /// both BMCs are online, one is the Active with all services, and the other is in sync. Used between
+    /// scenarios. Returns the Active.
+    ///
+    /// # Errors
+    /// [`LabError::Deadline`] with what was there instead.
+    pub fn settle(&self) -> Result<Node> {
+        self.restore()?;
         let mut forgiven = false;
         let active = wait::until("a cluster at rest", deadline::SETTLE, || {
             let view = self.cluster()?;
