@@ -143,6 +143,20 @@ impl Lab {
         Ok(())
     }
 
+    /// Leaves the lab as a crash of this process would: running, with nobody to take it down but the next start.
+    ///
+    /// # Errors
+    /// When that cannot be written down.
+    pub fn abandon(mut self) -> Result<()> {
+        let path = self.layout.options();
+        let mut started = Started::load(&path)?;
+        // No process started at tick 0 but the kernel itself: this owner never runs.
+        started.owner = Some(ProcessId { pid: 1, started: 0 });
+        started.save(&path)?;
+        self.owned = false;
+        Ok(())
+    }
+
     /// Takes the lab down and leaves nothing.
     ///
     /// # Errors

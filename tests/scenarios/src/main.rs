@@ -7,6 +7,7 @@
 mod bad_input;
 mod failover;
 mod killed;
+mod labs;
 mod ocf_tester;
 mod partition;
 mod passive;
@@ -25,6 +26,7 @@ use stage::{Scenario, World};
 /// All scenarios, cheap and basic first: when these fail, the rest will.
 const SCENARIOS: &[&[Scenario]] = &[
     bad_input::SCENARIOS,
+    labs::SCENARIOS,
     start::SCENARIOS,
     ocf_tester::SCENARIOS,
     switchover::SCENARIOS,
