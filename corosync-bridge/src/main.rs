@@ -1,3 +1,101 @@
 //! Replicates BMC settings as Corosync CPG messages.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`options`] | the command line |
+//! | [`daemon`] | the loop: tells the replication core what happens, carries out what it wants |
+//! | [`link`] | the connection to Corosync: joined, or waiting for it to come back |
+//! | [`corosync`] | safe wrappers of libcpg, libcmap and libquorum |
+//! | [`watcher`] | sees changes to the replicated paths |
+//! | [`control_server`] | serves the control socket |
+//! | [`status`] | puts a status together |
+//! | [`role_marker`] | remembers the role across a restart |
+//! | [`narrate`], [`log`] | what is logged, and how |
+//! | [`readiness`] | tells systemd that the service is up |
+//! | [`instance`] | keeps a second bridge from running |
 
-fn main() {}
+mod control_server;
+mod corosync;
+mod daemon;
+mod instance;
+mod link;
+mod log;
+mod narrate;
+mod options;
+mod readiness;
+mod role_marker;
+mod status;
+mod watcher;
+
+use std::convert::Infallible;
+use std::path::Path;
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use anyhow::{Context, ensure};
+use bmc_replication::{Core, DiskTree, StateFile};
+use bmc_sync_config::SyncConfig;
+use clap::Parser;
+use rustix::process::Uid;
+
+use control_server::ControlServer;
+use daemon::Daemon;
+use instance::Instance;
+use options::Options;
+use role_marker::RoleMarker;
+
+/// Exit status for a bad configuration (`EX_CONFIG` of `sysexits.h`): the service is not restarted for it.
+const EXIT_CONFIG: u8 = 78;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let config = match load(&options) {
+        Ok(config) => config,
+        Err(error) => return fail(&error, ExitCode::from(EXIT_CONFIG)),
+    };
+    if options.check_config {
+        let directory = options.config_dir.display();
+        println!("{directory}: good, {} entries", config.entries().len());
+        return ExitCode::SUCCESS;
+    }
+    match serve(&options, config) {
+        Ok(never) => match never {},
+        Err(error) => fail(&error, ExitCode::FAILURE),
+    }
+}
+
+fn fail(error: &anyhow::Error, code: ExitCode) -> ExitCode {
+    log::error(format_args!("{error:#}"));
+    code
+}
+
+/// Runs the bridge.
+fn serve(options: &Options, config: SyncConfig) -> anyhow::Result<Infallible> {
+    let config = Rc::new(config);
+    let _instance = Instance::claim(&options.run_dir)?;
+    let marker = RoleMarker::in_dir(&options.run_dir);
+    let resume_as_active = marker.says_active()?;
+    let core = Core::new(
+        bmc_replication::Options { resume_as_active },
+        config.clone(),
+        DiskTree::new(Path::new("/"), config.clone()).context("open the root directory")?,
+        StateFile::new(&options.state_dir),
+    );
+    let server = ControlServer::bind(&options.socket, Uid::ROOT)?;
+    Daemon::new(core, config, &options.group, server, marker).run()
+}
+
+/// Loads the lists. The bridge's own files are not settings: replicated, they would make the sibling forget
+/// who it is.
+fn load(options: &Options) -> anyhow::Result<SyncConfig> {
+    let config = SyncConfig::load_dir(&options.config_dir)?;
+    for own in [&options.state_dir, &options.run_dir] {
+        ensure!(
+            !config.covers(own) && !config.roots().any(|root| root.starts_with(own)),
+            "{}: it covers {}, where the bridge keeps its own state",
+            options.config_dir.display(),
+            own.display()
+        );
+    }
+    Ok(config)
+}

@@ -1,10 +1,11 @@
 //! The bridge's control socket: what can be asked, what is answered, and a client.
 //!
 //! One JSON object per line each way, requests answered in order. The messages live in [`messages`], which
-//! does no I/O; [`client`] speaks them over the socket. The settings agent and `bmc-ha` use this crate, the
-//! bridge serves it.
+//! does no I/O; [`client`] speaks them over the socket; [`codec`] is the bridge's side, without I/O too. The
+//! settings agent and `bmc-ha` use this crate, the bridge serves it.
 
 pub mod client;
+pub mod codec;
 pub mod messages;
 
 pub use client::{Client, ClientError};

@@ -1,0 +1,22 @@
+//! Corosync's client libraries, made safe. The only place in the bridge with `unsafe` in it.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`sys`] | the bindings that bindgen makes from the installed headers |
+//! | [`error`] | `cs_error_t` as an enum |
+//! | [`cpg`] | membership and messages of one process group |
+//! | [`cmap`] | the names of the nodes |
+//! | [`quorum`] | whether this partition has quorum |
+//!
+//! A connection is a value: dropping it closes it. What callbacks deliver lands in an inbox that belongs to
+//! that value and is reached through the library's context pointer. Nothing is global.
+
+pub(crate) mod cmap;
+pub(crate) mod cpg;
+pub(crate) mod error;
+pub(crate) mod quorum;
+mod sys;
+
+pub(crate) use cpg::{Cpg, CpgEvent, Reason, SendOutcome};
+pub(crate) use error::CallError;
+pub(crate) use quorum::Quorum;

@@ -1,0 +1,154 @@
+//! The loop: waits until something happens, tells the replication core, and carries out what the core wants.
+//!
+//! One thread, and no clock that ticks: an idle bridge sleeps until a descriptor is readable. There is no
+//! shutdown either. A bridge that is told to end ends like one that is killed, and the next one finds
+//! everything on disk: the path that has to work is the only one there is.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `group` | between the core and Corosync |
+//! | `requests` | between the core and the control socket |
+//! | `wait` | sleeping until one of them has something |
+
+mod group;
+mod requests;
+mod wait;
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use bmc_replication::{Core, DiskTree, Event, Notice, Role, StateFile};
+use bmc_sync_config::SyncConfig;
+
+use crate::control_server::ControlServer;
+use crate::link::Link;
+use crate::role_marker::RoleMarker;
+use crate::watcher::{Hints, Watcher};
+use crate::{log, narrate, readiness};
+
+use requests::Requests;
+
+/// The bridge.
+pub(crate) struct Daemon {
+    core: Core<DiskTree, StateFile>,
+    link: Link,
+    watcher: Watcher,
+    server: ControlServer,
+    requests: Requests,
+    marker: RoleMarker,
+    role: Role,
+    /// Members when the group last told.
+    members: BTreeSet<u32>,
+    /// A message that Corosync had no room for, and when to offer it again.
+    unsent: Option<(Vec<u8>, Instant)>,
+    /// The core counts time from here.
+    started: Instant,
+}
+
+impl Daemon {
+    /// Puts the parts together. An Active from before a restart watches from here on.
+    pub(crate) fn new(
+        core: Core<DiskTree, StateFile>,
+        config: Rc<SyncConfig>,
+        group: &str,
+        server: ControlServer,
+        marker: RoleMarker,
+    ) -> Self {
+        let started = Instant::now();
+        let role = core.report(Duration::ZERO).role;
+        let mut watcher = Watcher::new(config);
+        if role == Role::Active {
+            watcher.start(started);
+        }
+        Self {
+            core,
+            link: Link::new(group, started),
+            watcher,
+            server,
+            requests: Requests::default(),
+            marker,
+            role,
+            members: BTreeSet::new(),
+            unsent: None,
+            started,
+        }
+    }
+
+    /// Runs until something fails that cannot be lived with.
+    pub(crate) fn run(mut self) -> anyhow::Result<Infallible> {
+        self.join();
+        readiness::announce().context("tell systemd that the bridge is ready")?;
+        loop {
+            self.join();
+            self.take_requests();
+            self.take_hints();
+            self.work();
+            self.tell_outside();
+            self.send();
+            let ready = self.wait().context("wait for events")?;
+            self.receive(&ready);
+        }
+    }
+
+    /// Lets the core do what is due, and one bounded piece of what there is to do.
+    fn work(&mut self) {
+        let now = self.core_now();
+        if self.core.deadline().is_some_and(|deadline| deadline <= now) {
+            self.core.handle(&Event::Tick, now);
+        }
+        self.core.work(now);
+    }
+
+    /// Tells the core which paths may have changed.
+    fn take_hints(&mut self) {
+        let hints = self.watcher.take(Instant::now());
+        self.tell_hints(&hints);
+    }
+
+    fn tell_hints(&mut self, hints: &Hints) {
+        if hints.everything {
+            return self.tell(&Event::RescanAll);
+        }
+        for path in &hints.changed {
+            self.tell(&Event::Changed(path));
+        }
+        for path in &hints.trees {
+            self.tell(&Event::Rescan(path));
+        }
+    }
+
+    /// Passes on what the core has to say. Notices come first, so that a role is on record before a request for
+    /// it is answered.
+    fn tell_outside(&mut self) {
+        for notice in self.core.take_notices() {
+            narrate::core(&notice, &self.link);
+            if let Notice::RoleChanged { role, .. } = notice {
+                self.change_role(role);
+            }
+        }
+        self.answer_requests();
+        if self.role == Role::Passive && !self.requests.is_promoting() {
+            self.watcher.stop();
+        }
+    }
+
+    fn change_role(&mut self, role: Role) {
+        self.role = role;
+        if let Err(error) = self.marker.record(role) {
+            log::warning(error);
+        }
+    }
+
+    /// Time as the core counts it.
+    fn core_now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn tell(&mut self, event: &Event<'_>) {
+        let now = self.core_now();
+        self.core.handle(event, now);
+    }
+}

@@ -1,0 +1,149 @@
+//! The lines that the bridge logs about the group: what a person reads first after a failover, and what the
+//! timeline of one is put together from. They begin with fixed words.
+
+use bmc_replication::{NodeId, Notice, Role, RoleCause};
+
+use crate::corosync::Reason;
+use crate::link::Link;
+use crate::log;
+
+/// Names of nodes.
+pub(crate) trait Names {
+    /// A name for people, whatever is known of the node.
+    fn name_of(&self, node_id: u32) -> String;
+}
+
+impl Names for Link {
+    fn name_of(&self, node_id: u32) -> String {
+        self.name(node_id)
+    }
+}
+
+/// This node is in the group.
+pub(crate) fn joined(group: &str, me: u32, names: &impl Names) {
+    log::notice(format_args!(
+        "joined the group {group} as {} (node {me})",
+        names.name_of(me)
+    ));
+}
+
+/// This node is not in the group any more.
+pub(crate) fn disconnected(cause: &dyn std::fmt::Display) {
+    log::warning(format_args!(
+        "lost corosync: {cause}; joining again when it is back"
+    ));
+}
+
+/// Another node came.
+pub(crate) fn sibling_joined(node: u32, names: &impl Names) {
+    log::notice(format_args!("sibling {} joined the group", names.name_of(node)));
+}
+
+/// Another node went.
+pub(crate) fn sibling_left(node: u32, reason: Reason, names: &impl Names) {
+    let why = match reason {
+        Reason::Left => "it left",
+        Reason::NodeDown => "its node is down or cut off",
+        Reason::ProcessDown => "its bridge ended",
+        Reason::Other => "reason unknown",
+    };
+    log::notice(format_args!(
+        "sibling {} left the group: {why}",
+        names.name_of(node)
+    ));
+}
+
+/// Something that the replication core did.
+pub(crate) fn core(notice: &Notice, names: &impl Names) {
+    let text = sentence(notice, names);
+    match notice {
+        Notice::RoleChanged { .. } => log::notice(text),
+        Notice::Problem(_) => log::warning(text),
+        _ => log::info(text),
+    }
+}
+
+fn sentence(notice: &Notice, names: &impl Names) -> String {
+    let name = |node: &NodeId| names.name_of(node.0);
+    match notice {
+        Notice::RoleChanged {
+            cause: RoleCause::Deposed { epoch, owner },
+            ..
+        } => format!("deposed by {} in epoch {epoch}", name(owner)),
+        Notice::RoleChanged {
+            role: Role::Active,
+            epoch,
+            cause: RoleCause::Resumed,
+        } => format!("resumed epoch {epoch}"),
+        Notice::RoleChanged {
+            role: Role::Active,
+            epoch,
+            ..
+        } => format!("promoted epoch {epoch}"),
+        Notice::RoleChanged {
+            role: Role::Passive,
+            epoch,
+            ..
+        } => format!("demoted epoch {epoch}"),
+        Notice::CompareStarted { node } => format!("sync started with {}", name(node)),
+        Notice::CompareFinished { node, entries, bytes } => format!(
+            "sync finished with {}: {entries} entries, {bytes} bytes sent",
+            name(node)
+        ),
+        Notice::InSync { position } => {
+            format!(
+                "in sync at epoch {} sequence {}",
+                position.epoch, position.sequence
+            )
+        }
+        Notice::Problem(message) => message.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fixed;
+
+    impl Names for Fixed {
+        fn name_of(&self, node_id: u32) -> String {
+            format!("bmc{}", node_id - 1)
+        }
+    }
+
+    #[test]
+    fn role_changes_begin_with_fixed_words_and_name_the_epoch() {
+        let changed = |role, cause| Notice::RoleChanged {
+            role,
+            epoch: 4,
+            cause,
+        };
+        let deposed = RoleCause::Deposed {
+            epoch: 5,
+            owner: NodeId(2),
+        };
+        let lines = [
+            (changed(Role::Active, RoleCause::Requested), "promoted epoch 4"),
+            (changed(Role::Active, RoleCause::Resumed), "resumed epoch 4"),
+            (changed(Role::Passive, RoleCause::Requested), "demoted epoch 4"),
+            (changed(Role::Passive, deposed), "deposed by bmc1 in epoch 5"),
+        ];
+        for (notice, line) in lines {
+            assert_eq!(sentence(&notice, &Fixed), line);
+        }
+    }
+
+    #[test]
+    fn a_finished_sync_names_the_node_and_counts() {
+        let notice = Notice::CompareFinished {
+            node: NodeId(1),
+            entries: 3,
+            bytes: 70,
+        };
+        assert_eq!(
+            sentence(&notice, &Fixed),
+            "sync finished with bmc0: 3 entries, 70 bytes sent"
+        );
+    }
+}
