@@ -121,7 +121,8 @@ impl Fence<'_> {
 
     /// Off is proven off: a line that is pulled without the proof may still have somebody running behind it.
     fn is_on(&self) -> Result<bool, HardwareError> {
-        Ok(!(self.line.is_asserted()? && self.line.is_held()?))
+        let (asserted, held) = (self.line.is_asserted()?, self.line.is_held()?);
+        Ok(!(asserted && held))
     }
 
     fn status(&self) -> Result<ExitCode, FenceError> {

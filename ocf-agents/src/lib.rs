@@ -9,3 +9,7 @@ pub mod fence;
 pub mod hardware;
 pub mod ocf;
 pub mod systemd;
+
+#[cfg(test)]
+#[path = "../tests/support/script.rs"]
+mod script;

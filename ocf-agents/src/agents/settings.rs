@@ -201,9 +201,10 @@ impl Settings {
             let answer = self.status(request.deadline);
             match &answer {
                 Ok(status) if good(status) => return Ok(answer.ok()),
-                // A bridge that restarts breaks the connection; one that was stopped is no longer there.
+                // A bridge that restarts breaks the connection; one that was stopped is no longer there. When systemd
+                // cannot tell, the bridge's own answer is the one to report.
                 Err(ClientError::Connect { .. } | ClientError::Exchange { .. })
-                    if !self.is_running(request)? =>
+                    if !self.is_running(request).unwrap_or(true) =>
                 {
                     return Ok(None);
                 }

@@ -130,19 +130,14 @@ fn ended_by(child: &Child, deadline: Instant) -> rustix::io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::script::install;
     use std::fs;
-    use std::os::unix::fs::PermissionsExt;
     use tempfile::{TempDir, tempdir};
 
     fn mux(script: &str) -> (TempDir, CommandMux) {
         let folder = tempdir().unwrap();
         let program = folder.path().join("mux");
-        fs::write(
-            &program,
-            format!("#!/bin/sh\ncd {}\n{script}\n", folder.path().display()),
-        )
-        .unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        install(&program, &format!("cd {}\n{script}", folder.path().display()));
         (folder, CommandMux { program })
     }
 

@@ -465,7 +465,13 @@ mod tests {
                 assert!(Instant::now() < deadline, "the mux was never asked for");
                 std::thread::yield_now();
             }
-            fs::write(grant, "1\n").unwrap();
+            // As hardware does: the old value or the new one, never nothing.
+            OpenOptions::new()
+                .write(true)
+                .open(grant)
+                .unwrap()
+                .write_all(b"1")
+                .unwrap();
         });
         mux.claim(Instant::now() + Duration::from_secs(5)).unwrap();
         hardware.join().unwrap();

@@ -129,18 +129,16 @@ impl<'a> ScoreKeeper<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::script::install;
     use std::fs;
-    use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
 
     fn world(folder: &Path, tool: &str) -> Environment {
-        let program = folder.join("crm_attribute");
-        fs::write(
-            &program,
-            format!("#!/bin/sh\necho \"$*\" >>{}/log\n{tool}\n", folder.display()),
-        )
-        .unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let log = folder.join("log");
+        install(
+            &folder.join("crm_attribute"),
+            &format!("echo \"$*\" >>{}\n{tool}", log.display()),
+        );
         let path = folder.to_str().unwrap();
         Environment::from([
             ("HA_RSCTMP", path),

@@ -1,0 +1,123 @@
+//! A stand-in for the bridge: answers on its control socket.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use bmc_bridge_control::{Command, Connection, Position, Reply, Request, Role, Status, Sync};
+
+/// The bridge. It ends with its value.
+pub(crate) struct Bridge {
+    socket: PathBuf,
+    shared: Arc<Mutex<Shared>>,
+    server: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    status: Status,
+    refusal: Option<String>,
+    commands: Vec<Command>,
+    ended: bool,
+}
+
+impl Bridge {
+    /// A Passive in the group, alone.
+    pub(crate) fn start(socket: &Path) -> Self {
+        let listener = UnixListener::bind(socket).unwrap();
+        let status = Status {
+            version: bmc_bridge_control::messages::VERSION,
+            node_id: 1,
+            name: "bmc0".to_owned(),
+            connection: Connection::Joined,
+            quorate: true,
+            role: Role::Passive,
+            position: Position {
+                epoch: 3,
+                sequence: 9,
+            },
+            sync: Sync::NoSource,
+            members: Vec::new(),
+            entries: 12,
+            transfer: None,
+            problems: Vec::new(),
+        };
+        let shared = Arc::new(Mutex::new(Shared {
+            status,
+            refusal: None,
+            commands: Vec::new(),
+            ended: false,
+        }));
+        let server = std::thread::spawn({
+            let shared = Arc::clone(&shared);
+            move || {
+                for connection in listener.incoming() {
+                    if shared.lock().unwrap().ended {
+                        return;
+                    }
+                    serve(&connection.unwrap(), &shared);
+                }
+            }
+        });
+        Self {
+            socket: socket.to_owned(),
+            shared,
+            server: Some(server),
+        }
+    }
+
+    /// Changes what it says of itself.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.shared.lock().unwrap().status);
+    }
+
+    /// Refuses every command but `Status`.
+    pub(crate) fn refuse(&self, message: &str) {
+        self.shared.lock().unwrap().refusal = Some(message.to_owned());
+    }
+
+    /// Commands that it got, but `Status`.
+    pub(crate) fn commands(&self) -> Vec<Command> {
+        self.shared.lock().unwrap().commands.clone()
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        self.shared.lock().unwrap().ended = true;
+        drop(UnixStream::connect(&self.socket));
+        self.server.take().unwrap().join().unwrap();
+        std::fs::remove_file(&self.socket).unwrap();
+    }
+}
+
+fn serve(connection: &UnixStream, shared: &Mutex<Shared>) {
+    let mut writer = connection;
+    for line in BufReader::new(connection).lines() {
+        let request: Request = serde_json::from_str(&line.unwrap()).unwrap();
+        let reply = answer(&mut shared.lock().unwrap(), request.command);
+        writer
+            .write_all(format!("{}\n", serde_json::to_string(&reply).unwrap()).as_bytes())
+            .unwrap();
+    }
+}
+
+fn answer(shared: &mut Shared, command: Command) -> Reply {
+    if command == Command::Status {
+        return Reply::Status(Box::new(shared.status.clone()));
+    }
+    shared.commands.push(command);
+    if let Some(message) = shared.refusal.clone() {
+        return Reply::Error { message };
+    }
+    match command {
+        Command::Promote => {
+            shared.status.role = Role::Active;
+            shared.status.position.epoch += 1;
+        }
+        Command::Demote => shared.status.role = Role::Passive,
+        _ => {}
+    }
+    Reply::Done
+}
