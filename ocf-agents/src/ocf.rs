@@ -17,7 +17,7 @@ pub use action::{Action, Role};
 pub use agent::{Agent, Failure, Request, State, run};
 pub use environment::Environment;
 pub use exit_code::ExitCode;
-pub use log::{Level, Log};
+pub use log::{EXIT_REASON_PREFIX, Level, Log};
 pub use metadata::{Description, Offer};
 pub use parameter::{BusName, BusPath, Declared, Parameter, ParameterError, UnitName, Value};
 pub use promotion::{Score, ScoreError, ScoreKeeper};

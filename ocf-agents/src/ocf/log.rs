@@ -9,6 +9,10 @@ use super::Environment;
 /// Where syslog listens; the journal listens there too, and adds the monotonic time of arrival.
 const SYSLOG_SOCKET: &str = "/dev/log";
 
+/// In front of the reason for an exit status, when the resource manager names no other mark. Pacemaker looks for it on
+/// standard error.
+pub const EXIT_REASON_PREFIX: &str = "ocf-exit-reason:";
+
 /// How much a message matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -63,7 +67,7 @@ impl Log {
             debug: environment.variable("HA_debug").is_some_and(|value| value != "0"),
             reason_prefix: environment
                 .variable("OCF_EXIT_REASON_PREFIX")
-                .unwrap_or("ocf-exit-reason:")
+                .unwrap_or(EXIT_REASON_PREFIX)
                 .to_owned(),
         }
     }
