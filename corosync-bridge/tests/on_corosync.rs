@@ -119,6 +119,59 @@ fn the_bridge_joins_again_after_corosync_was_killed_and_replicates_on() {
     assert_eq!(passive.read("meanwhile").unwrap(), b"changed while it was away");
 }
 
+#[test]
+fn an_active_whose_corosync_was_killed_stays_the_active_and_sends_what_changed_meanwhile() {
+    let [mut active, passive] = pair();
+    active.ask(Command::Promote);
+    active.kill_corosync();
+    active.expect("lost corosync");
+    passive.expect("sibling bmc0 left the group");
+    active.write("meanwhile", b"changed while it was cut off");
+    active.start_corosync();
+    active.expect("joined the group bmc-ha as bmc0 (node 1)");
+    // At first it is alone in its new membership.
+    active.expect("sibling bmc1 joined the group");
+    active.ask(Command::Flush);
+    assert_eq!(active.status().role, Role::Active);
+    assert_eq!(
+        passive.read("meanwhile").unwrap(),
+        b"changed while it was cut off"
+    );
+}
+
+#[test]
+fn a_burst_of_files_and_a_large_one_arrive_whole() {
+    let [active, passive] = pair();
+    active.ask(Command::Promote);
+    let large: Vec<u8> = (0..8 * 1024 * 1024_u32)
+        .flat_map(u32::to_le_bytes)
+        .step_by(4)
+        .collect();
+    active.write("large", &large);
+    for directory in 0..10 {
+        let path = active.path(&format!("/mnt/settings/{directory}/deep"));
+        fs::create_dir_all(path).unwrap();
+        for file in 0..50 {
+            active.write(&format!("{directory}/deep/{file}"), &[directory; 100]);
+        }
+    }
+    fs::rename(
+        active.path("/mnt/settings/9"),
+        active.path("/mnt/settings/renamed"),
+    )
+    .unwrap();
+    active.ask(Command::Flush);
+    assert!(passive.read("large").unwrap() == large, "the large file differs");
+    for (name, content) in [("0", 0), ("8", 8), ("renamed", 9)] {
+        for file in 0..50 {
+            let setting = format!("{name}/deep/{file}");
+            assert_eq!(passive.read(&setting), Some(vec![content; 100]), "{setting}");
+        }
+    }
+    assert_eq!(passive.read("9/deep/0"), None);
+    assert_eq!(active.status().entries, passive.status().entries);
+}
+
 /// Not a promise, only information: the machine is shared, and durability depends on the file system.
 #[test]
 fn round_trips_are_measured_for_information() {
