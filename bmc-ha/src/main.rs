@@ -1,3 +1,42 @@
-//! Provision, inspect and switch a pair of BMCs.
+//! `bmc-ha`: provision a pair of BMCs, look at it, switch it.
 
-fn main() {}
+mod bridge;
+mod cli;
+mod cluster;
+mod documents;
+mod exit;
+mod failover;
+mod mux;
+mod provision;
+mod status;
+mod template;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+use exit::Exit;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("bmc-ha: {error:#}");
+            Exit::of(&error).into()
+        }
+    }
+}
+
+fn run(cli: &Cli) -> anyhow::Result<Exit> {
+    match &cli.command {
+        Command::Provision(arguments) => provision::run(arguments, cli.output),
+        Command::Status => status::run(cli.output),
+        Command::Failover(arguments) => failover::run(arguments, cli.output),
+        Command::Template { command } => template::run(command, cli.output),
+        Command::Completion { shell } => Ok(documents::completion(*shell)),
+        Command::Man { out } => Ok(documents::man(out)?),
+    }
+}
