@@ -23,6 +23,7 @@
 //! takes it all down, and so does the next start when a run crashed.
 
 mod boot;
+mod bridge;
 mod chassis;
 mod cluster;
 mod copies;
@@ -43,9 +44,11 @@ mod tool;
 mod vocabulary;
 mod wait;
 
+use std::path::PathBuf;
 use std::process::Command;
 
 pub use boot::boot;
+pub use bridge::{Bridge, ask as ask_bridge};
 pub use chassis::{Chassis, Mark};
 pub use cluster::{ClusterView, Instance, Member};
 pub use copies::REPLICATED;
@@ -78,6 +81,7 @@ const ENVIRONMENT: [&str; 5] = [
 pub struct Lab {
     layout: Layout,
     network: Network,
+    bin_dir: PathBuf,
     /// Whether dropping it takes the lab down.
     owned: bool,
 }
@@ -111,6 +115,7 @@ impl Lab {
         Ok(Self {
             network: Network::new(&layout, options.subnets),
             layout,
+            bin_dir: options.bin_dir.clone(),
             owned: true,
         })
     }
@@ -126,6 +131,7 @@ impl Lab {
         Ok(Self {
             network: Network::new(&layout, started.options.subnets),
             layout,
+            bin_dir: started.options.bin_dir,
             owned: false,
         })
     }
@@ -176,6 +182,11 @@ impl Lab {
     #[must_use]
     pub fn network(&self) -> &Network {
         &self.network
+    }
+
+    /// The program `lab` of this lab.
+    pub(crate) fn program(&self) -> PathBuf {
+        self.bin_dir.join("lab")
     }
 
     /// The chassis.

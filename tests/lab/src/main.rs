@@ -90,6 +90,16 @@ enum Action {
     },
     /// List the labs of this machine
     List,
+    /// Put one question to a bridge; runs inside a BMC's PID namespace
+    #[command(hide = true)]
+    AskBridge {
+        /// Control socket of the bridge
+        socket: PathBuf,
+        /// The command, as on the socket
+        command: String,
+        /// Deadline in milliseconds
+        within: u64,
+    },
     /// Become the container of a BMC; the chassis runs this
     #[command(hide = true)]
     Boot {
@@ -130,6 +140,14 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         Action::Log { follow } => log(&Lab::attach(name)?, *follow)?,
         Action::List => Layout::existing().iter().for_each(|name| println!("{name}")),
+        Action::AskBridge {
+            socket,
+            command,
+            within,
+        } => println!(
+            "{}",
+            lab::ask_bridge(socket, command, Duration::from_millis(*within))?
+        ),
         Action::Boot { node } => {
             let layout = Layout::new(name);
             lab::boot(&layout, &Network::of(&layout)?, *node)?;

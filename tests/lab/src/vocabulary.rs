@@ -4,9 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bmc_bridge_control::client::Client;
 use bmc_bridge_control::messages::{Role, Status, Sync};
 
+use crate::bridge::{self, Bridge};
 use crate::cluster::ClusterView;
 use crate::error::{LabError, Result};
 use crate::journal::{self, Following, JournalEntry, Moment};
@@ -31,9 +31,6 @@ pub mod deadline {
     /// Until the bridge answers a question that it does not have to ask others for.
     pub const BRIDGE: Duration = Duration::from_secs(5);
 }
-
-/// Where the bridge's control socket is in a BMC.
-const BRIDGE_SOCKET: &str = "run/bmc-ha/bridge.sock";
 
 /// Power.
 impl Lab {
@@ -281,18 +278,16 @@ impl Lab {
     /// # Errors
     /// When the bridge does not answer.
     pub fn bridge_status(&self, node: Node) -> Result<Status> {
-        self.bridge(node)?
-            .status(deadline::BRIDGE)
-            .map_err(|error| LabError::State(format!("{node}: {error}")))
+        self.bridge(node)?.status(deadline::BRIDGE)
     }
 
-    /// A connection to the bridge of a BMC.
+    /// The bridge of a BMC.
     ///
     /// # Errors
-    /// When nobody listens.
-    pub fn bridge(&self, node: Node) -> Result<Client> {
-        let socket = self.inside(node, BRIDGE_SOCKET)?;
-        Client::connect(&socket).map_err(|error| LabError::State(format!("{node}: {error}")))
+    /// When the BMC does not run.
+    pub fn bridge(&self, node: Node) -> Result<Bridge> {
+        let socket = self.inside(node, bridge::SOCKET)?;
+        Ok(Bridge::new(node, self.pid(node)?, socket, self.program()))
     }
 
     /// A path in a BMC as the host sees it.

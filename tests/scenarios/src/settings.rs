@@ -87,7 +87,7 @@ fn in_flight(stage: &Stage<'_>) -> Result<()> {
 /// Writes number after number, each flushed, and cuts the power in the middle of one. Returns the last number
 /// whose flush was answered.
 fn write_until_the_power_goes(lab: &Lab, active: Node, path: &str) -> Result<u64> {
-    let mut bridge = lab.bridge(active)?;
+    let bridge = lab.bridge(active)?;
     let mut acknowledged = 0;
     let start = Instant::now();
     let mut number = 0;
