@@ -19,7 +19,7 @@ use std::convert::Infallible;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::anyhow;
 use bmc_replication::{Core, DiskTree, Event, Notice, Role, StateFile};
 use bmc_sync_config::SyncConfig;
 
@@ -80,7 +80,7 @@ impl Daemon {
     /// Runs until something fails that cannot be lived with.
     pub(crate) fn run(mut self) -> anyhow::Result<Infallible> {
         self.join();
-        readiness::announce().context("tell systemd that the bridge is ready")?;
+        readiness::announce().map_err(|error| anyhow!("tell systemd that the bridge is ready: {error}"))?;
         loop {
             self.join();
             self.take_requests();
@@ -88,7 +88,7 @@ impl Daemon {
             self.work();
             self.tell_outside();
             self.send();
-            let ready = self.wait().context("wait for events")?;
+            let ready = self.wait().map_err(|error| anyhow!("wait for events: {error}"))?;
             self.receive(&ready);
         }
     }
@@ -124,7 +124,7 @@ impl Daemon {
     /// it is answered.
     fn tell_outside(&mut self) {
         for notice in self.core.take_notices() {
-            narrate::core(&notice, &self.link);
+            narrate::core(&notice, self.requests.copy_before(), &self.link);
             if let Notice::RoleChanged { role, .. } = notice {
                 self.change_role(role);
             }

@@ -32,7 +32,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use anyhow::{Context, ensure};
+use anyhow::{anyhow, ensure};
 use bmc_replication::{Core, DiskTree, StateFile};
 use bmc_sync_config::SyncConfig;
 use clap::Parser;
@@ -65,7 +65,8 @@ fn main() -> ExitCode {
 }
 
 fn fail(error: &anyhow::Error, code: ExitCode) -> ExitCode {
-    log::error(format_args!("{error:#}"));
+    // Each message of the project names its cause already.
+    log::error(error);
     code
 }
 
@@ -78,7 +79,8 @@ fn serve(options: &Options, config: SyncConfig) -> anyhow::Result<Infallible> {
     let core = Core::new(
         bmc_replication::Options { resume_as_active },
         config.clone(),
-        DiskTree::new(Path::new("/"), config.clone()).context("open the root directory")?,
+        DiskTree::new(Path::new("/"), config.clone())
+            .map_err(|error| anyhow!("open the root directory: {error}"))?,
         StateFile::new(&options.state_dir),
     );
     let server = ControlServer::bind(&options.socket, Uid::ROOT)?;

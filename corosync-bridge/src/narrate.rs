@@ -1,7 +1,9 @@
 //! The lines that the bridge logs about the group: what a person reads first after a failover, and what the
 //! timeline of one is put together from. They begin with fixed words.
 
-use bmc_replication::{NodeId, Notice, Role, RoleCause};
+use std::fmt::{self, Display};
+
+use bmc_replication::{NodeId, Notice, Position, Role, RoleCause, Sync};
 
 use crate::corosync::Reason;
 use crate::link::Link;
@@ -19,6 +21,27 @@ impl Names for Link {
     }
 }
 
+/// What a node had when it was asked to be promoted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CopyBefore {
+    /// Whether it held what the Active held.
+    pub(crate) sync: Sync,
+    /// How new it was.
+    pub(crate) position: Position,
+}
+
+impl Display for CopyBefore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.sync {
+            Sync::Source | Sync::InSync => "its copy was in sync",
+            Sync::Syncing | Sync::Failed => "its copy was not in sync",
+            Sync::NoSource => "no Active was known, its copy was",
+        };
+        let Position { epoch, sequence } = self.position;
+        write!(f, "{state} at epoch {epoch} sequence {sequence}")
+    }
+}
+
 /// This node is in the group.
 pub(crate) fn joined(group: &str, me: u32, names: &impl Names) {
     log::notice(format_args!(
@@ -28,7 +51,7 @@ pub(crate) fn joined(group: &str, me: u32, names: &impl Names) {
 }
 
 /// This node is not in the group any more.
-pub(crate) fn disconnected(cause: &dyn std::fmt::Display) {
+pub(crate) fn disconnected(cause: &dyn Display) {
     log::warning(format_args!(
         "lost corosync: {cause}; joining again when it is back"
     ));
@@ -53,9 +76,9 @@ pub(crate) fn sibling_left(node: u32, reason: Reason, names: &impl Names) {
     ));
 }
 
-/// Something that the replication core did.
-pub(crate) fn core(notice: &Notice, names: &impl Names) {
-    let text = sentence(notice, names);
+/// Something that the replication core did. `copy`: what this node had when it was asked to be promoted.
+pub(crate) fn core(notice: &Notice, copy: Option<&CopyBefore>, names: &impl Names) {
+    let text = sentence(notice, copy, names);
     match notice {
         Notice::RoleChanged { .. } => log::notice(text),
         Notice::Problem(_) => log::warning(text),
@@ -63,7 +86,7 @@ pub(crate) fn core(notice: &Notice, names: &impl Names) {
     }
 }
 
-fn sentence(notice: &Notice, names: &impl Names) -> String {
+fn sentence(notice: &Notice, copy: Option<&CopyBefore>, names: &impl Names) -> String {
     let name = |node: &NodeId| names.name_of(node.0);
     match notice {
         Notice::RoleChanged {
@@ -79,7 +102,10 @@ fn sentence(notice: &Notice, names: &impl Names) -> String {
             role: Role::Active,
             epoch,
             ..
-        } => format!("promoted epoch {epoch}"),
+        } => match copy {
+            Some(copy) => format!("promoted epoch {epoch}: {copy}"),
+            None => format!("promoted epoch {epoch}"),
+        },
         Notice::RoleChanged {
             role: Role::Passive,
             epoch,
@@ -130,8 +156,31 @@ mod tests {
             (changed(Role::Passive, deposed), "deposed by bmc1 in epoch 5"),
         ];
         for (notice, line) in lines {
-            assert_eq!(sentence(&notice, &Fixed), line);
+            assert_eq!(sentence(&notice, None, &Fixed), line);
         }
+    }
+
+    #[test]
+    fn a_promotion_says_what_the_copy_was() {
+        let notice = Notice::RoleChanged {
+            role: Role::Active,
+            epoch: 4,
+            cause: RoleCause::Requested,
+        };
+        let said = |sync| {
+            let position = Position {
+                epoch: 3,
+                sequence: 9,
+            };
+            sentence(&notice, Some(&CopyBefore { sync, position }), &Fixed)
+        };
+        assert_eq!(
+            said(Sync::InSync),
+            "promoted epoch 4: its copy was in sync at epoch 3 sequence 9"
+        );
+        assert!(said(Sync::Failed).contains("not in sync"));
+        assert!(said(Sync::Syncing).contains("not in sync"));
+        assert!(said(Sync::NoSource).contains("no Active was known"));
     }
 
     #[test]
@@ -142,7 +191,7 @@ mod tests {
             bytes: 70,
         };
         assert_eq!(
-            sentence(&notice, &Fixed),
+            sentence(&notice, None, &Fixed),
             "sync finished with bmc0: 3 entries, 70 bytes sent"
         );
     }

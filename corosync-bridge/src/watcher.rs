@@ -24,6 +24,8 @@ use bmc_sync_config::SyncConfig;
 use rustix::fs::inotify::ReadFlags;
 use rustix::io::Errno;
 
+use crate::log;
+
 use self::kernel::{Change, Detail, Kernel};
 
 /// How long a file that was written may stay open before it is hinted as it is. Shorter sends a file that is
@@ -261,11 +263,14 @@ impl Watcher {
     }
 
     fn note_blind(&mut self, problem: &str, now: Instant) {
-        self.blind.get_or_insert_with(|| Blind {
-            problem: format!(
-                "{problem}; comparing everything every {} s instead",
-                UNWATCHED_RESCAN.as_secs()
-            ),
+        if self.blind.is_some() {
+            return;
+        }
+        let seconds = UNWATCHED_RESCAN.as_secs();
+        let problem = format!("{problem}; comparing everything every {seconds} s instead");
+        log::warning(&problem);
+        self.blind = Some(Blind {
+            problem,
             next_rescan: now + UNWATCHED_RESCAN,
         });
     }

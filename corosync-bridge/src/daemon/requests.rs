@@ -8,6 +8,7 @@ use bmc_replication::{Event, Request as CoreRequest};
 
 use super::Daemon;
 use crate::control_server::ClientId;
+use crate::narrate::CopyBefore;
 use crate::status;
 
 /// Requests that the core has not answered yet, by the id under which it knows them.
@@ -15,6 +16,8 @@ use crate::status;
 pub(super) struct Requests {
     next_id: u64,
     waiting: BTreeMap<u64, (ClientId, CoreRequest)>,
+    /// What this node had when it was asked to be promoted last.
+    copy_before: Option<CopyBefore>,
 }
 
 impl Requests {
@@ -22,6 +25,11 @@ impl Requests {
         self.next_id += 1;
         self.waiting.insert(self.next_id, (client, request));
         self.next_id
+    }
+
+    /// What this node had when it was asked to be promoted last.
+    pub(super) fn copy_before(&self) -> Option<&CopyBefore> {
+        self.copy_before.as_ref()
     }
 
     /// Whether a promotion is under way.
@@ -64,6 +72,11 @@ impl Daemon {
         if core_request == CoreRequest::Promote {
             // The core scans once it is the Active; what changes after that scan has to be seen.
             self.watcher.start(now);
+            let report = self.core.report(self.core_now());
+            self.requests.copy_before = Some(CopyBefore {
+                sync: report.sync,
+                position: report.position,
+            });
         }
         // A flush covers what changed before it, so the core has to hear of that first.
         let hints = self.watcher.take_all(now);

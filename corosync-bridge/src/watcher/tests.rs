@@ -194,6 +194,16 @@ fn a_link_to_a_directory_is_not_followed() {
 }
 
 #[test]
+fn a_link_on_the_way_to_a_configured_path_is_not_followed() {
+    let mut world = World::new();
+    fs::create_dir_all(world.path("outside/settings")).unwrap();
+    symlink(world.path("outside"), world.path("var")).unwrap();
+    world.watcher.start(world.now);
+    world.write("outside/settings/file");
+    assert_eq!(world.hints(), [""; 0]);
+}
+
+#[test]
 fn messages_that_the_kernel_dropped_lead_to_a_rescan_and_watching_goes_on() {
     let mut world = World::watching();
     let limit: usize = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events")
