@@ -281,7 +281,14 @@ pub(crate) enum TemplateCommand {
     Verify(FillArgs),
     /// Verify, and push the difference to the cluster in one step. Applying twice changes nothing.
     #[command(after_help = APPLY_EXAMPLES)]
-    Apply(FillArgs),
+    Apply {
+        /// What to apply.
+        #[command(flatten)]
+        fill: FillArgs,
+        /// Apply it although the Active would lose its role.
+        #[arg(long)]
+        force: bool,
+    },
 }
 
 /// A template and its values.

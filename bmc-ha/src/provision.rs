@@ -7,8 +7,6 @@ mod plan;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use cib_templates::Cib;
-use cib_templates::cluster::Applied;
 use cib_templates::fill::fill;
 use cib_templates::values::Origin;
 use serde::Serialize;
@@ -19,7 +17,7 @@ use crate::cluster::view::Node;
 use crate::cluster::{View, query_view};
 use crate::exit::{Exit, UsageError};
 use crate::status::{Observed, reason::Reason, reason::ReasonId};
-use crate::template;
+use crate::template::{self, Pushed};
 use crate::terminal::{Progress, print, print_json, print_refusal};
 use pcs::Corosync;
 use plan::Plan;
@@ -59,10 +57,13 @@ pub(crate) fn run(arguments: &ProvisionArgs, format: Format) -> anyhow::Result<E
     };
     let cluster_started = start(&plan, arguments.wait, &progress)?;
     progress.step(format!("applying the template {}", template.name));
-    let applied = Cib::live()
-        .apply(&filled)
-        .with_context(|| format!("apply {}", template.name))?;
-    let template_applied = applied == Applied::Changed;
+    let pushed =
+        template::push(&filled, arguments.force).with_context(|| format!("apply {}", template.name))?;
+    if let Pushed::Refused(reasons) = &pushed {
+        print_refusal(format, &format!("to apply {}", template.name), reasons)?;
+        return Ok(Exit::Refused);
+    }
+    let template_applied = pushed == Pushed::Changed;
     let answer = Answer {
         changed: cluster_made || cluster_started || template_applied,
         cluster_made,

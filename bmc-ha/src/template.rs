@@ -1,9 +1,12 @@
 //! `bmc-ha template`: list, show, render, verify, apply.
 
 mod print;
+mod push;
+
+pub(crate) use push::{Pushed, push};
 
 use anyhow::Context;
-use cib_templates::cluster::{Applied, empty, merge_into, verify};
+use cib_templates::cluster::{empty, merge_into, verify};
 use cib_templates::fill::{fill, read_back};
 use cib_templates::values::Origin;
 use cib_templates::xml::Element;
@@ -12,7 +15,7 @@ use serde_json::json;
 
 use crate::cli::{FillArgs, Format, TemplateCommand, ValueArgs};
 use crate::exit::{Exit, UsageError};
-use crate::terminal::{Paint, print as print_text, print_json};
+use crate::terminal::{Paint, print as print_text, print_json, print_refusal};
 
 /// Does what was asked and prints.
 pub(crate) fn run(command: &TemplateCommand, format: Format) -> anyhow::Result<Exit> {
@@ -21,7 +24,7 @@ pub(crate) fn run(command: &TemplateCommand, format: Format) -> anyhow::Result<E
         TemplateCommand::Show { name, source } => show(name, *source, format)?,
         TemplateCommand::Render(arguments) => render(arguments, format)?,
         TemplateCommand::Verify(arguments) => check(arguments, format)?,
-        TemplateCommand::Apply(arguments) => apply(arguments, format)?,
+        TemplateCommand::Apply { fill, force } => return apply(fill, *force, format),
     }
     Ok(Exit::Done)
 }
@@ -111,12 +114,14 @@ fn check(arguments: &FillArgs, format: Format) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn apply(arguments: &FillArgs, format: Format) -> anyhow::Result<()> {
+fn apply(arguments: &FillArgs, force: bool, format: Format) -> anyhow::Result<Exit> {
     let filled = filled(arguments)?;
-    let applied = Cib::live()
-        .apply(&filled)
-        .with_context(|| format!("apply {}", arguments.name))?;
-    let changed = applied == Applied::Changed;
+    let pushed = push(&filled, force).with_context(|| format!("apply {}", arguments.name))?;
+    if let Pushed::Refused(reasons) = &pushed {
+        print_refusal(format, &format!("to apply {}", arguments.name), reasons)?;
+        return Ok(Exit::Refused);
+    }
+    let changed = pushed == Pushed::Changed;
     match format {
         Format::Json => print_json(&json!({"changed": changed}))?,
         Format::Text if changed => print_text(&format!("{} is applied\n", arguments.name))?,
@@ -125,7 +130,7 @@ fn apply(arguments: &FillArgs, format: Format) -> anyhow::Result<()> {
             arguments.name
         ))?,
     }
-    Ok(())
+    Ok(Exit::Done)
 }
 
 fn filled(arguments: &FillArgs) -> anyhow::Result<Filled> {

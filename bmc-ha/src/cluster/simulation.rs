@@ -18,12 +18,17 @@ pub(crate) struct Simulation {
 /// Asks the scheduler what follows when `node` is asked to be the Active and nobody else is. The CIB is a
 /// copy; nothing changes.
 pub(crate) fn simulate_request(cib: &Element, node: &str) -> Result<Simulation, ClusterError> {
-    let action = "ask the scheduler what would happen";
     let asked = with_request(cib, node).ok_or(ClusterError::Incomplete {
         action: "read the CIB",
         part: "state of this node",
     })?;
-    let document = asked
+    simulate(&asked)
+}
+
+/// Asks the scheduler what it would do with a CIB.
+pub(crate) fn simulate(cib: &Element) -> Result<Simulation, ClusterError> {
+    let action = "ask the scheduler what would happen";
+    let document = cib
         .to_document()
         .map_err(|source| ClusterError::Io { action, source })?;
     let scheduler = Tool::new("crm_simulate")

@@ -69,6 +69,8 @@ pub(crate) enum ReasonId {
     TransitionInProgress,
     /// The scheduler would not promote it.
     PacemakerWouldNot,
+    /// The Active would lose its role.
+    WouldDemote,
     /// Another cluster would be destroyed.
     ClusterInTheWay,
 }
