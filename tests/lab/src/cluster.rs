@@ -160,9 +160,11 @@ impl ClusterView {
         let attributes = Attributes::of(element)?;
         match element.name().as_ref() {
             b"nodes" if !empty => position.in_nodes = true,
+            b"resources" if !empty => position.in_resources = true,
             b"clone" if !empty => position.in_clone = true,
             b"node" if position.in_nodes => self.add_member(&attributes),
-            b"node" => {
+            // The failure history at the document's end names nodes too.
+            b"node" if position.in_resources => {
                 if let (Some(instance), Ok(node)) =
                     (self.instances.last_mut(), attributes.text("name").parse())
                 {
@@ -236,6 +238,7 @@ impl fmt::Display for ClusterView {
 #[derive(Debug, Default)]
 struct Position {
     in_nodes: bool,
+    in_resources: bool,
     in_clone: bool,
 }
 
@@ -243,6 +246,7 @@ impl Position {
     fn leave(&mut self, name: &[u8]) {
         match name {
             b"nodes" => self.in_nodes = false,
+            b"resources" => self.in_resources = false,
             b"clone" => self.in_clone = false,
             _ => {}
         }
@@ -318,6 +322,7 @@ mod tests {
           <node name="bmc1" id="2" cached="true"/>
         </resource>
       </resources>
+      <node_history><node name="bmc0"/></node_history>
     </pacemaker-result>"#;
 
     #[test]
@@ -328,6 +333,7 @@ mod tests {
         assert_eq!(view.unrest(), None);
         assert!(view.runs("mux", Node::Bmc1, "Unpromoted"));
         assert_eq!(view.place_of("fan"), Some(Node::Bmc0));
+        assert_eq!(view.place_of("fence-bmc0"), Some(Node::Bmc1));
     }
 
     #[test]
