@@ -10,6 +10,7 @@ mod options;
 
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -37,8 +38,12 @@ enum FenceError {
     Hardware(#[from] HardwareError),
     #[error("{action} {plug}: that is this BMC; it can reset its sibling only")]
     Itself { action: &'static str, plug: String },
-    #[error("{0}")]
+    #[error("read options from standard input: {0}")]
+    Input(std::io::Error),
+    #[error("write to standard output: {0}")]
     Output(std::io::Error),
+    #[error("open debug_file {}: {source}", path.display())]
+    DebugFile { path: PathBuf, source: std::io::Error },
 }
 
 /// Runs the agent with its command line, without the program's name.
@@ -59,8 +64,8 @@ fn read_options(arguments: &[String]) -> Result<Options, FenceError> {
     let mut input = String::new();
     std::io::stdin()
         .read_to_string(&mut input)
-        .map_err(FenceError::Output)?;
-    Ok(Options::from_lines(&input)?)
+        .map_err(FenceError::Input)?;
+    Ok(Options::from_lines(&input))
 }
 
 fn perform(options: &Options) -> Result<ExitCode, FenceError> {
@@ -153,7 +158,7 @@ impl Fence<'_> {
         let timeout = self.options.power_timeout()?;
         self.line.lock(Instant::now() + timeout)?;
         self.log.write("has the fencing lock");
-        let moved = steps.iter().try_for_each(|asserted| {
+        let moved: Result<(), HardwareError> = steps.iter().try_for_each(|asserted| {
             self.line.set(*asserted)?;
             self.line.wait_held(*asserted, Instant::now() + timeout)?;
             self.log.write(if *asserted {
@@ -166,7 +171,12 @@ impl Fence<'_> {
         if moved.is_err() {
             self.let_go();
         }
-        self.line.unlock().and(moved).map_err(FenceError::from)
+        // What was proven stays proven, with or without the lock.
+        if let Err(error) = self.line.unlock() {
+            self.log
+                .write(&format!("could not give the fencing lock back: {error}"));
+        }
+        moved.map_err(FenceError::from)
     }
 
     /// Without the proof, another way of fencing comes next; a line that stays pulled could reset the sibling in the
@@ -197,14 +207,13 @@ struct Trace {
 
 impl Trace {
     fn new(options: &Options) -> Result<Self, FenceError> {
-        let open = |path| OpenOptions::new().create(true).append(true).open(path);
+        let open = |path: PathBuf| {
+            let file = OpenOptions::new().create(true).append(true).open(&path);
+            file.map_err(|source| FenceError::DebugFile { path, source })
+        };
         Ok(Self {
             verbose: options.verbose(),
-            file: options
-                .debug_file()?
-                .map(open)
-                .transpose()
-                .map_err(FenceError::Output)?,
+            file: options.debug_file()?.map(open).transpose()?,
         })
     }
 

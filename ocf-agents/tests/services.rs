@@ -166,9 +166,7 @@ fn a_service_that_lost_its_bus_name_is_not_well() {
     let (world, systemd) = active();
     for (agent, unit) in [("fan", FAN), ("power", POWER)] {
         systemd.set_state(unit, "active");
-        let outcome = world
-            .run_with(agent, "monitor", &[("OCF_RESKEY_duty_max_age", "1s")])
-            .expect(1);
+        let outcome = world.run(agent, "monitor").expect(1);
         assert!(
             outcome.reason().contains("nobody owns xyz.openbmc_project"),
             "{}",
@@ -182,9 +180,7 @@ fn a_fan_that_hardly_turns_fails_the_monitor() {
     let (world, _systemd) = active();
     world.run("fan", "start").expect(0);
     world.write("fan2_input", "499");
-    let outcome = world
-        .run_with("fan", "monitor", &[("OCF_RESKEY_duty_max_age", "1s")])
-        .expect(1);
+    let outcome = world.run("fan", "monitor").expect(1);
     assert!(
         outcome
             .reason()

@@ -88,6 +88,15 @@ fn the_score_follows_the_copy_and_the_tool_runs_only_when_it_changed() {
 }
 
 #[test]
+fn the_score_of_a_new_active_is_set_by_its_monitor_and_holds_no_promotion_up() {
+    let (world, _systemd, _bridge) = running();
+    world.run("settings", "promote").expect(0);
+    assert_eq!(score(&world), "--promotion=settings --update=805");
+    world.run("settings", "monitor").expect(8);
+    assert_eq!(score(&world), "--promotion=settings --update=1000");
+}
+
+#[test]
 fn a_promotion_that_the_bridge_refuses_fails_with_its_words() {
     let (world, _systemd, bridge) = running();
     bridge.refuse("promote: the epoch was not agreed");

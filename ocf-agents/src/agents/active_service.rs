@@ -15,7 +15,7 @@ const RECHECK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How long a monitor watches a service that is restarting or does not look well before it says so. systemd restarts
 /// a killed service within this time, and a state that is just changing has settled.
-pub(super) const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(2);
 
 /// What is wrong with a service: `Ok(None)` when nothing is.
 pub(super) type Health = Result<Option<String>, Failure>;
@@ -47,11 +47,10 @@ impl ActiveService {
         Ok(())
     }
 
-    /// Tells the unit's state, and fails when it runs and is not well for `grace`.
+    /// Tells the unit's state, and fails when it runs and is not well for [`GRACE`].
     pub(super) fn monitor(
         &self,
         request: &Request,
-        grace: Duration,
         mut health: impl FnMut(&mut Systemd, Instant) -> Health,
     ) -> Result<State, Failure> {
         let mut systemd = match Systemd::connect(request.environment, "monitor", &self.unit, request.deadline)
@@ -63,7 +62,7 @@ impl ActiveService {
             UnitState::Inactive | UnitState::Failed => return Ok(State::Stopped),
             UnitState::Active | UnitState::Activating | UnitState::Deactivating => {}
         }
-        self.wait_well(&mut systemd, request.within(grace), request.deadline, &mut health)?;
+        self.wait_well(&mut systemd, request.within(GRACE), request.deadline, &mut health)?;
         Ok(State::Running)
     }
 

@@ -10,7 +10,7 @@ use crate::ocf::{
 };
 
 use super::Failure;
-use super::active_service::{ActiveService, GRACE, Health};
+use super::active_service::{ActiveService, Health};
 use super::mux_gate::{MUX_BACKEND, MUX_COMMAND, MUX_GRANT_FILE, readable_mux};
 
 /// `unit`.
@@ -135,13 +135,12 @@ impl Agent for Fan {
 
     fn monitor(&self, request: &Request) -> Result<State, Failure> {
         let mut duties = DutyWatch::new(self.duty_max_age);
-        self.service
-            .monitor(request, GRACE.max(self.duty_max_age), |systemd, deadline| {
-                if !systemd.name_has_owner(&self.bus_name, deadline)? {
-                    return Ok(Some(format!("nobody owns {} on D-Bus", self.bus_name)));
-                }
-                self.symptom(&mut duties)
-            })
+        self.service.monitor(request, |systemd, deadline| {
+            if !systemd.name_has_owner(&self.bus_name, deadline)? {
+                return Ok(Some(format!("nobody owns {} on D-Bus", self.bus_name)));
+            }
+            self.symptom(&mut duties)
+        })
     }
 
     fn start(&self, request: &Request) -> Result<(), Failure> {
@@ -221,7 +220,8 @@ impl Fan {
 }
 
 /// Tells whether outputs are being written, also across a step of the clock: an output whose time is out of range is
-/// fresh all the same once it is seen to change.
+/// fresh all the same once it is seen to change while a monitor watches. Fan control that writes too seldom for that is
+/// restarted in place after such a step, at worst.
 #[derive(Debug)]
 struct DutyWatch {
     max_age: Duration,

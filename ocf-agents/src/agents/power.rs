@@ -11,7 +11,7 @@ use crate::ocf::{
 use crate::systemd::Systemd;
 
 use super::Failure;
-use super::active_service::{ActiveService, GRACE, Health};
+use super::active_service::{ActiveService, Health};
 use super::mux_gate::{MUX_BACKEND, MUX_COMMAND, MUX_GRANT_FILE, not_installed, readable_mux};
 
 /// `unit`.
@@ -100,9 +100,8 @@ impl Agent for Power {
     }
 
     fn monitor(&self, request: &Request) -> Result<State, Failure> {
-        self.service.monitor(request, GRACE, |systemd, deadline| {
-            self.symptom(systemd, deadline)
-        })
+        self.service
+            .monitor(request, |systemd, deadline| self.symptom(systemd, deadline))
     }
 
     fn start(&self, request: &Request) -> Result<(), Failure> {

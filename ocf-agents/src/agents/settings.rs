@@ -108,12 +108,15 @@ impl Agent for Settings {
         };
         if status.role == Role::Active {
             request.warn("the bridge was the Active before it was promoted; demoting it");
-            return self.demote(request);
+            self.demote(request)?;
         }
-        request.set_score(promotion_score(&status));
+        request.set_score(promotion_score(&self.status(request.deadline)?));
         request.info(&format!("joined the replication group at {:?}", status.position));
         Ok(())
     }
+
+    // Neither promote nor demote sets the score: the monitor that Pacemaker runs right after either does, while the mux is
+    // being claimed, and a failover does not wait for Pacemaker's tool.
 
     fn promote(&self, request: &Request) -> Result<(), Failure> {
         self.command(Command::Promote, request.deadline)?;
@@ -121,7 +124,6 @@ impl Agent for Settings {
         if status.role != Role::Active {
             return Err(unexpected("promote", "Passive", "Active"));
         }
-        request.keep_score(promotion_score(&status));
         let (took, epoch) = (request.started.elapsed().as_millis(), status.position.epoch);
         request.info(&format!(
             "is the source in epoch {epoch}, {took} ms after promote began"
@@ -141,7 +143,6 @@ impl Agent for Settings {
         if status.role != Role::Passive {
             return Err(unexpected("demote", "Active", "Passive"));
         }
-        request.keep_score(promotion_score(&status));
         request.info(&format!("stopped being the source at {:?}", status.position));
         Ok(())
     }

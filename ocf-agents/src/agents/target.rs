@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::ocf::{Action, Agent, Description, Environment, Offer, Parameter, Request, State, UnitName};
 
 use super::Failure;
-use super::active_service::{ActiveService, GRACE};
+use super::active_service::ActiveService;
 use super::mux_gate::{MUX_BACKEND, MUX_COMMAND, MUX_GRANT_FILE, readable_mux};
 
 /// `unit`.
@@ -52,7 +52,7 @@ impl Agent for Target {
     }
 
     fn monitor(&self, request: &Request) -> Result<State, Failure> {
-        self.service.monitor(request, GRACE, |_, _| Ok(None))
+        self.service.monitor(request, |_, _| Ok(None))
     }
 
     fn start(&self, request: &Request) -> Result<(), Failure> {

@@ -142,15 +142,13 @@ pub(super) struct Options {
 impl Options {
     /// Reads `name=value` lines. Unknown names are passed over, as the fence agent API demands: Pacemaker sends
     /// `nodename`, and a newer one may send more.
-    pub(super) fn from_lines(input: &str) -> Result<Self, UsageError> {
+    pub(super) fn from_lines(input: &str) -> Self {
         let lines = input
             .lines()
             .map(str::trim)
             .filter(|line| !line.is_empty() && !line.starts_with('#'));
         let pairs = lines.filter_map(|line| line.split_once('='));
-        Ok(Self::from_pairs(pairs.map(|(name, value)| {
-            (name.trim().to_owned(), value.trim().to_owned())
-        })))
+        Self::from_pairs(pairs.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())))
     }
 
     /// Reads a command line: `--name value`, `--name=value`, `-n value`, `-nvalue`, `-v`.
@@ -314,8 +312,7 @@ mod tests {
             Options::from_lines(
                 "# from pacemaker\naction=off\nnodename=bmc1\nplug=bmc1\n\nreset_file=/r\nheld_file=/h\nlock_file=/l\n\
                  delay=3s\nsurprise=1\n",
-            )
-            .unwrap(),
+            ),
         ];
         for options in forms {
             assert_eq!(options.action(), Ok(FenceAction::Off));
@@ -333,13 +330,13 @@ mod tests {
 
     #[test]
     fn the_old_name_of_plug_is_taken() {
-        let options = Options::from_lines("port=bmc1\n").unwrap();
+        let options = Options::from_lines("port=bmc1\n");
         assert_eq!(options.plug().unwrap().as_deref(), Some("bmc1"));
     }
 
     #[test]
     fn without_an_action_it_is_reboot() {
-        assert_eq!(Options::from_lines("").unwrap().action(), Ok(FenceAction::Reboot));
+        assert_eq!(Options::from_lines("").action(), Ok(FenceAction::Reboot));
     }
 
     #[test]
@@ -385,11 +382,7 @@ mod tests {
             ),
         ];
         for (lines, expected) in cases {
-            let error = Options::from_lines(lines)
-                .unwrap()
-                .reset_line()
-                .unwrap_err()
-                .to_string();
+            let error = Options::from_lines(lines).reset_line().unwrap_err().to_string();
             assert!(error.starts_with(expected), "{lines}: {error}");
         }
     }

@@ -19,6 +19,10 @@ use super::{Fans, HardwareError, Mux, Percent, PowerGood, ResetLine, Rpm};
 /// It is also the most that such a driver adds to a failover.
 const REREAD_INTERVAL: Duration = Duration::from_millis(5);
 
+/// How often the fencing lock is tried again while the sibling has it. It has it for as long as a reset takes to be
+/// proven, and every try is an event in the hardware's log.
+const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(50);
+
 /// Longest value read from a file of the hardware; sysfs itself never gives more than a page.
 const MAX_VALUE_BYTES: usize = 4096;
 
@@ -137,7 +141,7 @@ impl ResetLine for FileResetLine {
                 Err(HardwareError::Write { source, .. }) if source.kind() == io::ErrorKind::ResourceBusy => {}
                 other => return other,
             }
-            if !pause_until(lock, deadline)? {
+            if !wait_for_change(lock, &open(lock)?, deadline, LOCK_RETRY_INTERVAL)? {
                 return Err(HardwareError::Locked {
                     path: lock.clone(),
                     waited: started.elapsed(),
@@ -314,19 +318,24 @@ fn wait_flag(path: &Path, wanted: bool, deadline: Instant) -> Result<bool, Hardw
         if parse_flag(path, &read_open(path, &file)?)? == wanted {
             return Ok(true);
         }
-        if !wait_for_change(path, &file, deadline)? {
+        if !wait_for_change(path, &file, deadline, REREAD_INTERVAL)? {
             return Ok(parse_flag(path, &read_open(path, &file)?)? == wanted);
         }
     }
 }
 
 /// Returns when `file` announces a change or should be read again anyway; `false` once `deadline` has passed.
-fn wait_for_change(path: &Path, file: &File, deadline: Instant) -> Result<bool, HardwareError> {
+fn wait_for_change(
+    path: &Path,
+    file: &File,
+    deadline: Instant,
+    reread: Duration,
+) -> Result<bool, HardwareError> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() {
         return Ok(false);
     }
-    let pause = left.min(REREAD_INTERVAL);
+    let pause = left.min(reread);
     let timeout = Timespec {
         tv_sec: 0,
         tv_nsec: pause.subsec_nanos().into(),
@@ -339,11 +348,6 @@ fn wait_for_change(path: &Path, file: &File, deadline: Instant) -> Result<bool, 
             source: errno.into(),
         }),
     }
-}
-
-/// [`wait_for_change`] for a file that is only written to here.
-fn pause_until(path: &Path, deadline: Instant) -> Result<bool, HardwareError> {
-    wait_for_change(path, &open(path)?, deadline)
 }
 
 fn read_flag(path: &Path) -> Result<bool, HardwareError> {

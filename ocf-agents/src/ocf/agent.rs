@@ -3,7 +3,9 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use super::{Action, Description, Environment, ExitCode, Level, Log, ParameterError, Score, ScoreKeeper};
+use super::{
+    Action, Description, Environment, ExitCode, Level, Log, ParameterError, Score, ScoreError, ScoreKeeper,
+};
 
 /// Check level of `validate-all` from which this machine is examined too (OCF Resource Agent API 1.1,
 /// "validate-all").
@@ -70,21 +72,18 @@ impl Request<'_> {
         if self.environment.is_probe() {
             self.set_score(score);
         } else {
-            self.keep_score(score);
+            self.warn_of(ScoreKeeper::new(self.agent, self.environment).keep(score));
         }
     }
 
-    /// Sets the promotion score if it changed. A score that cannot be set does not fail an action: without a cluster
-    /// there is none, and with one the next monitor tries again.
-    pub fn keep_score(&self, score: Score) {
-        if let Err(error) = ScoreKeeper::new(self.agent, self.environment).keep(score) {
-            self.warn(&error.to_string());
-        }
-    }
-
-    /// Sets the promotion score whatever was set before. As [`Request::keep_score`] when that fails.
+    /// Sets the promotion score whatever was set before. A score that cannot be set does not fail an action: without a
+    /// cluster there is none, and with one the next monitor tries again.
     pub fn set_score(&self, score: Score) {
-        if let Err(error) = ScoreKeeper::new(self.agent, self.environment).set(score) {
+        self.warn_of(ScoreKeeper::new(self.agent, self.environment).set(score));
+    }
+
+    fn warn_of(&self, result: Result<(), ScoreError>) {
+        if let Err(error) = result {
             self.warn(&error.to_string());
         }
     }
