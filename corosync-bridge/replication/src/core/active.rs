@@ -30,7 +30,7 @@ pub(super) struct Active<F> {
     /// Sequence of the last change.
     pub(super) sequence: u64,
     /// Last sequence that is durable on the own disk.
-    pub(super) hardened: u64,
+    hardened: u64,
     /// Bytes of operations and transfers sent in this epoch.
     pub(super) sent_bytes: u64,
     pub(super) queue: Queue<F>,
@@ -207,8 +207,13 @@ impl<F: Source> Active<F> {
         (transfer != Transfer::default()).then_some(transfer)
     }
 
+    /// Whether everything up to `sequence`, and what was found when the epoch began, is durable here.
+    pub(super) fn is_hardened(&self, sequence: u64) -> bool {
+        self.hardened >= sequence && !self.harden_all && self.unhardened.is_empty()
+    }
+
     fn owes_hardening(&self) -> bool {
-        self.harden_at.is_none() && (self.hardened < self.sequence || self.harden_all)
+        self.harden_at.is_none() && !self.is_hardened(self.sequence)
     }
 }
 
@@ -355,14 +360,16 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 return Ok(());
             }
             Inspection::Absent => {
+                self.owe_hardening(path);
                 if self.index.holds(path) {
                     self.index.remove(path);
-                    self.emit(None, Operation::Remove { path: path.clone() }, path, now);
+                    self.send(None, Operation::Remove { path: path.clone() }, now);
                 }
                 return Ok(());
             }
             Inspection::Present(found) => found,
         };
+        self.owe_hardening(path);
         if let Some(above) = self.unannounced_above(path) {
             // The directory first; it is searched, and finds this one again.
             if let Some(active) = &mut self.active {
@@ -379,6 +386,16 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             self.search(path);
         }
         Ok(())
+    }
+
+    /// What was written there may not be durable, even where it is what it was before.
+    fn owe_hardening(&mut self, path: &EntryPath) {
+        let Some(active) = &mut self.active else { return };
+        if active.unhardened.len() < UNHARDENED {
+            active.unhardened.push(path.clone());
+        } else {
+            active.harden_all = true;
+        }
     }
 
     fn search(&mut self, directory: &EntryPath) {
@@ -409,7 +426,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let Some(source) = self.tree.open(path)? else {
             // Gone between two looks: look again.
             if let Some(active) = &mut self.active {
-                active.queue.push_path(path.clone());
+                active.queue.push_front(vec![path.clone()]);
             }
             return Ok(());
         };
@@ -471,27 +488,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
         let same_content = before.is_some_and(|before| before.same_content(&known));
         let operation = operation(path, found, known, content, same_content);
-        self.emit(None, operation, path, now);
+        self.send(None, operation, now);
     }
 
     /// Gives a change its sequence and, where somebody follows, sends it.
-    pub(super) fn emit(
-        &mut self,
-        target: Option<NodeId>,
-        operation: Operation<'_>,
-        path: &EntryPath,
-        now: Duration,
-    ) {
-        let Some(active) = &mut self.active else { return };
-        if active.unhardened.len() < UNHARDENED {
-            active.unhardened.push(path.clone());
-        } else {
-            active.harden_all = true;
-        }
-        self.send(target, operation, now);
-    }
-
-    /// Sends an operation that changes nothing here.
     pub(super) fn send(&mut self, target: Option<NodeId>, operation: Operation<'_>, now: Duration) {
         let Some(active) = &mut self.active else { return };
         active.sequence += 1;
@@ -644,7 +644,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             size: sending.offset,
             digest,
         };
-        self.emit(sending.target, operation, &sending.path, now);
+        self.send(sending.target, operation, now);
     }
 
     /// What was sent of it comes to nothing. One who lacks the content still lacks it.

@@ -54,8 +54,12 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             _ => {}
         }
         if self.source != Some(from) {
+            // The one who opened the epoch has not introduced itself yet: nothing of its is meant for this node.
+            if self.state.owner == from {
+                return;
+            }
             let message = format!("refuse a change from {from}: it is not the Active of epoch {epoch}");
-            return self.problem(Topic::Peer(from), message);
+            return self.problem(Topic::Refused(from), message);
         }
         match message {
             Message::Compare {
@@ -91,6 +95,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if let (WireError::Version { .. }, Some(peer)) = (error, self.peers.get_mut(from)) {
             peer.incompatible = true;
         }
-        self.problem(Topic::Peer(from), format!("refuse a message of {from}: {error}"));
+        self.problem(
+            Topic::Refused(from),
+            format!("refuse a message of {from}: {error}"),
+        );
     }
 }

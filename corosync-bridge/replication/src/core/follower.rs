@@ -486,6 +486,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         {
             return true;
         }
+        if self.sync != Sync::InSync {
+            // What was equal already was not written by this core: it may not be durable.
+            if let Err(error) = self.tree.harden_all() {
+                self.taint(&error.into());
+                return false;
+            }
+        }
         let position = Position {
             epoch: self.state.epoch,
             sequence,

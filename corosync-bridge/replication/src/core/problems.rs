@@ -19,8 +19,10 @@ pub(super) enum Topic {
     Harden,
     /// An entry of the own copy, as the Active.
     Entry(EntryPath),
-    /// Another member.
+    /// Another member does not get on.
     Peer(NodeId),
+    /// Another member sends what cannot be taken.
+    Refused(NodeId),
 }
 
 #[derive(Debug, Default)]
@@ -46,10 +48,15 @@ impl Problems {
         self.0.remove(topic);
     }
 
+    /// Forgets what was refused of others: it belonged to another epoch.
+    pub(super) fn clear_refused(&mut self) {
+        self.0.retain(|topic, _| !matches!(topic, Topic::Refused(_)));
+    }
+
     /// Forgets what an Active had to say about its own copy.
     pub(super) fn clear_active(&mut self) {
         self.0
-            .retain(|topic, _| !matches!(topic, Topic::Harden | Topic::Entry(_)));
+            .retain(|topic, _| !matches!(topic, Topic::Harden | Topic::Entry(_) | Topic::Peer(_)));
     }
 
     pub(super) fn list(&self) -> Vec<Problem> {

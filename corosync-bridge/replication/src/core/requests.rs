@@ -223,7 +223,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let Some(active) = &self.active else {
             return Some("the epoch to be opened".into());
         };
-        if active.hardened < sequence {
+        if !active.is_hardened(sequence) {
             return Some("the own disk".into());
         }
         self.peers

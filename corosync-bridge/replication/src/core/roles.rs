@@ -50,6 +50,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.announce |= grown || rejoined;
         for node in left {
             self.problems.clear(&Topic::Peer(node));
+            self.problems.clear(&Topic::Refused(node));
             if self.source == Some(node) {
                 self.lose_source();
             }
@@ -76,7 +77,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if let Some(active) = &mut self.active {
             active.abandon_sending();
         }
-        if let Resume::Waiting(_) = self.resume {
+        if self.role == Role::Active && self.active.is_none() {
+            // Whatever it had asked for is lost; it asks again when it is back.
             self.resume = Resume::Wanted;
         }
         self.peers.clear();
@@ -187,6 +189,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.announce = true;
         self.problems.clear(&Topic::State);
         self.problems.clear(&Topic::Copy);
+        self.problems.clear_active();
+        self.problems.clear_refused();
         self.outbox.clear();
         for (_, peer) in self.peers.iter_mut() {
             peer.compare_again();
@@ -216,6 +220,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     /// A newer epoch is open. `source` is its Active, where that is known.
     fn adopt(&mut self, epoch: u64, owner: NodeId, source: Option<NodeId>) {
         self.lose_source();
+        self.problems.clear_refused();
         self.state.epoch = epoch;
         self.state.owner = owner;
         if let Err(error) = self.store.save(&self.state) {
@@ -286,7 +291,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         } else if self.source == Some(from) && !is_source {
             self.lose_source();
         }
-        if hello.sync == Sync::Failed && follows {
+        if hello.sync == Sync::Failed && follows && self.active.is_some() {
             self.peer_failed(from, now);
             self.problem(
                 Topic::Peer(from),

@@ -169,7 +169,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             .active
             .as_ref()
             .is_some_and(|active| active.is_unreadable(&extra.path));
-        if self.coverage.covers(&extra.path) && !unknown {
+        if unknown {
+            session.incomplete = true;
+        } else if self.coverage.covers(&extra.path) {
             session.need(&extra.path, Need::Removal, None);
         }
     }
@@ -181,7 +183,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         };
         let (target, id, incomplete) = (session.target, session.id, session.incomplete);
         let Some((path, need)) = session.needs.pop_first() else {
-            return if incomplete {
+            let unknown = self
+                .active
+                .as_ref()
+                .is_some_and(|active| active.unreadable().is_some());
+            return if incomplete || unknown {
                 self.peer_failed(target, now);
             } else {
                 self.close_session(target, id, now);

@@ -1,0 +1,484 @@
+//! A disk in memory that forgets, at a power cut, what was not synced.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::rc::Rc;
+
+use bmc_replication::EntryPath;
+use bmc_replication::entry::{Attributes, Body, FileTime, Found, Seen, Stamp};
+use bmc_replication::state::{State, StateError, StateStore};
+use bmc_replication::tree::{Complete, Inspection, Source, Stage, Tree, TreeError};
+
+use crate::random::Dice;
+
+/// Ticks of the file system's clock are this coarse, in simulated milliseconds, so that changes fall into one tick.
+const TICK_MS: u64 = 50;
+
+/// What a file holds that a power cut tore.
+pub(crate) const TORN: &[u8] = b"torn";
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Data {
+    File(Vec<u8>),
+    Directory,
+    Link(Vec<u8>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Node {
+    pub(crate) data: Data,
+    pub(crate) attributes: Attributes,
+    inode: u64,
+    ctime: u64,
+}
+
+pub(crate) type Image = BTreeMap<EntryPath, Node>;
+
+/// What a reader compares: data and attributes.
+pub(crate) fn contents(image: &Image) -> BTreeMap<EntryPath, (Data, Attributes)> {
+    image
+        .iter()
+        .map(|(path, node)| (path.clone(), (node.data.clone(), node.attributes.clone())))
+        .collect()
+}
+
+#[derive(Debug, Clone)]
+enum Change {
+    Set(EntryPath, Node),
+    Remove(EntryPath),
+}
+
+impl Change {
+    fn path(&self) -> &EntryPath {
+        match self {
+            Self::Set(path, _) | Self::Remove(path) => path,
+        }
+    }
+
+    fn apply(&self, image: &mut Image) {
+        match self {
+            Self::Set(path, node) => {
+                if node.data != Data::Directory {
+                    image.retain(|other, _| !other.is_beneath(path));
+                }
+                image.insert(path.clone(), node.clone());
+            }
+            Self::Remove(path) => image.retain(|other, _| other != path && !other.is_beneath(path)),
+        }
+    }
+}
+
+/// A change that a power cut may undo.
+#[derive(Debug, Clone)]
+struct Unsynced {
+    change: Change,
+    /// Written by a local program, that is with content that may be torn.
+    local: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Disk {
+    pub(crate) live: Image,
+    pub(crate) durable: Image,
+    journal: Vec<Unsynced>,
+    state: Option<State>,
+    inodes: u64,
+    pub(crate) now_ms: u64,
+    /// Counts changes of what is there.
+    pub(crate) generation: u64,
+    /// Writing fails.
+    pub(crate) full: bool,
+    /// Reading fails.
+    pub(crate) unreadable: bool,
+}
+
+impl Disk {
+    fn tick(&self) -> u64 {
+        self.now_ms / TICK_MS
+    }
+
+    fn node(&mut self, data: Data, attributes: Attributes) -> Node {
+        self.inodes += 1;
+        Node {
+            data,
+            attributes,
+            inode: self.inodes,
+            ctime: self.tick(),
+        }
+    }
+
+    fn change(&mut self, change: Change, local: bool) {
+        self.generation += 1;
+        change.apply(&mut self.live);
+        self.journal.push(Unsynced { change, local });
+    }
+
+    /// A local program replaces or makes an entry.
+    pub(crate) fn write(&mut self, path: &EntryPath, data: Data, attributes: Attributes) {
+        let mut node = self.node(data, attributes);
+        if let Some(before) = self
+            .live
+            .get(path)
+            .filter(|before| matches!(before.data, Data::File(_)))
+        {
+            // In place: same inode.
+            if matches!(node.data, Data::File(_)) {
+                node.inode = before.inode;
+            }
+        }
+        self.change(Change::Set(path.clone(), node), true);
+    }
+
+    pub(crate) fn remove(&mut self, path: &EntryPath) {
+        self.change(Change::Remove(path.clone()), true);
+    }
+
+    fn make_durable(&mut self, concerns: impl Fn(&Unsynced) -> bool) {
+        // Earlier changes of the same path, or above or beneath it, reach the disk with a later one.
+        let mut kept = Vec::new();
+        let mut reaching: Vec<EntryPath> = Vec::new();
+        let mut durable = vec![false; self.journal.len()];
+        for (at, unsynced) in self.journal.iter().enumerate().rev() {
+            let path = unsynced.change.path();
+            let related =
+                |other: &EntryPath| other == path || other.is_beneath(path) || path.is_beneath(other);
+            if concerns(unsynced) || reaching.iter().any(related) {
+                durable[at] = true;
+                reaching.push(path.clone());
+            }
+        }
+        for (at, unsynced) in std::mem::take(&mut self.journal).into_iter().enumerate() {
+            if durable[at] {
+                unsynced.change.apply(&mut self.durable);
+            } else {
+                kept.push(unsynced);
+            }
+        }
+        self.journal = kept;
+    }
+
+    /// The power goes: of what was not synced, anything may be there or not, and local writes may be torn.
+    pub(crate) fn cut_power(&mut self, dice: &mut Dice) {
+        for unsynced in std::mem::take(&mut self.journal) {
+            if dice.one_in(2) {
+                continue;
+            }
+            let mut change = unsynced.change;
+            let parent_is_there = change.path().parent().is_none_or(|parent| {
+                self.durable
+                    .get(&parent)
+                    .is_some_and(|node| node.data == Data::Directory)
+            });
+            if !parent_is_there {
+                continue;
+            }
+            if let Change::Set(_, node) = &mut change {
+                if let (Data::File(bytes), true) = (&mut node.data, unsynced.local && dice.one_in(3)) {
+                    *bytes = TORN.to_vec();
+                }
+            }
+            change.apply(&mut self.durable);
+        }
+        self.generation += 1;
+        self.live = self.durable.clone();
+        self.full = false;
+        self.unreadable = false;
+    }
+
+    fn seen(&self, node: &Node) -> Seen {
+        let ctime = FileTime {
+            seconds: node.ctime as i64,
+            nanoseconds: 0,
+        };
+        Seen {
+            stamp: Stamp {
+                device: 1,
+                inode: node.inode,
+                size: match &node.data {
+                    Data::File(bytes) => bytes.len() as u64,
+                    Data::Directory | Data::Link(_) => 0,
+                },
+                mtime: node.attributes.mtime,
+                ctime,
+            },
+            settled: self.tick() > node.ctime,
+        }
+    }
+
+    fn found(&self, node: &Node) -> Found {
+        Found {
+            body: match &node.data {
+                Data::File(_) => Body::File,
+                Data::Directory => Body::Directory,
+                Data::Link(target) => Body::Link(target.clone()),
+            },
+            attributes: node.attributes.clone(),
+            seen: self.seen(node),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct SimTree(pub(crate) Rc<RefCell<Disk>>);
+
+impl SimTree {
+    fn writable(&self, action: &'static str, path: &EntryPath) -> Result<(), TreeError> {
+        match self.0.borrow().full {
+            true => Err(failed(action, path, io::ErrorKind::StorageFull)),
+            false => Ok(()),
+        }
+    }
+
+    fn readable(&self, action: &'static str, path: &EntryPath) -> Result<(), TreeError> {
+        match self.0.borrow().unreadable {
+            true => Err(failed(action, path, io::ErrorKind::Other)),
+            false => Ok(()),
+        }
+    }
+
+    fn make_parents(&self, path: &EntryPath) {
+        let mut disk = self.0.borrow_mut();
+        let mut above: Vec<EntryPath> = std::iter::successors(path.parent(), EntryPath::parent).collect();
+        while let Some(directory) = above.pop() {
+            if disk
+                .live
+                .get(&directory)
+                .is_none_or(|node| node.data != Data::Directory)
+            {
+                let node = disk.node(Data::Directory, Attributes::default());
+                disk.change(Change::Set(directory, node), false);
+            }
+        }
+    }
+
+    fn set(&self, path: &EntryPath, data: Data, attributes: &Attributes) -> Seen {
+        self.make_parents(path);
+        let mut disk = self.0.borrow_mut();
+        let node = disk.node(data, attributes.clone());
+        let seen = disk.seen(&node);
+        disk.change(Change::Set(path.clone(), node), false);
+        seen
+    }
+}
+
+fn failed(action: &'static str, path: &EntryPath, kind: io::ErrorKind) -> TreeError {
+    TreeError {
+        action,
+        path: path.clone(),
+        source: kind.into(),
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct SimSource {
+    disk: Rc<RefCell<Disk>>,
+    path: EntryPath,
+    opened: Vec<u8>,
+    found: Found,
+    offset: usize,
+}
+
+impl Source for SimSource {
+    fn found(&self) -> &Found {
+        &self.found
+    }
+
+    fn read(&mut self, buffer: &mut Vec<u8>, limit: usize) -> Result<(), TreeError> {
+        let disk = self.disk.borrow();
+        // As long as it is the same inode, a reader sees what is written meanwhile.
+        let bytes = match disk.live.get(&self.path) {
+            Some(Node {
+                data: Data::File(bytes),
+                inode,
+                ..
+            }) if *inode == self.found.seen.stamp.inode => bytes,
+            _ => &self.opened,
+        };
+        let rest = &bytes[self.offset.min(bytes.len())..];
+        let piece = &rest[..rest.len().min(limit)];
+        buffer.extend_from_slice(piece);
+        self.offset += piece.len();
+        Ok(())
+    }
+
+    fn is_unchanged(&self) -> Result<bool, TreeError> {
+        let disk = self.disk.borrow();
+        Ok(match disk.live.get(&self.path) {
+            Some(node) if node.inode == self.found.seen.stamp.inode => {
+                disk.seen(node).stamp == self.found.seen.stamp
+            }
+            _ => true,
+        })
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct SimStage {
+    disk: Rc<RefCell<Disk>>,
+    path: EntryPath,
+    bytes: Vec<u8>,
+}
+
+impl Stage for SimStage {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), TreeError> {
+        if self.disk.borrow().full {
+            return Err(failed("write", &self.path, io::ErrorKind::StorageFull));
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+impl Tree for SimTree {
+    type Source = SimSource;
+    type Stage = SimStage;
+
+    fn inspect(&mut self, path: &EntryPath, known: Option<&Seen>) -> Result<Inspection, TreeError> {
+        self.readable("look at", path)?;
+        let disk = self.0.borrow();
+        let Some(node) = disk.live.get(path) else {
+            return Ok(Inspection::Absent);
+        };
+        let found = disk.found(node);
+        if known.is_some_and(|known| known.settled && known.stamp == found.seen.stamp) {
+            return Ok(Inspection::Unchanged);
+        }
+        Ok(Inspection::Present(found))
+    }
+
+    fn list(&mut self, path: &EntryPath) -> Result<Vec<Vec<u8>>, TreeError> {
+        self.readable("list", path)?;
+        let disk = self.0.borrow();
+        let children = disk
+            .live
+            .keys()
+            .filter(|child| child.parent().as_ref() == Some(path));
+        let mut names: Vec<Vec<u8>> = children.map(|child| child.name().to_vec()).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    fn open(&mut self, path: &EntryPath) -> Result<Option<SimSource>, TreeError> {
+        self.readable("open", path)?;
+        let disk = self.0.borrow();
+        Ok(disk.live.get(path).and_then(|node| match &node.data {
+            Data::File(bytes) => Some(SimSource {
+                disk: Rc::clone(&self.0),
+                path: path.clone(),
+                opened: bytes.clone(),
+                found: disk.found(node),
+                offset: 0,
+            }),
+            Data::Directory | Data::Link(_) => None,
+        }))
+    }
+
+    fn harden(&mut self, paths: &[EntryPath]) -> Result<(), TreeError> {
+        for path in paths {
+            self.writable("sync", path)?;
+        }
+        self.0.borrow_mut().make_durable(|unsynced| {
+            let path = unsynced.change.path();
+            paths.iter().any(|hard| path == hard || hard.is_beneath(path))
+        });
+        Ok(())
+    }
+
+    fn harden_all(&mut self) -> Result<(), TreeError> {
+        let full = self.0.borrow().full;
+        if full {
+            let path = EntryPath::new(b"/s").expect("a plain path");
+            return Err(failed("sync", &path, io::ErrorKind::StorageFull));
+        }
+        self.0.borrow_mut().make_durable(|_| true);
+        Ok(())
+    }
+
+    fn stage(&mut self, path: &EntryPath) -> Result<SimStage, TreeError> {
+        self.writable("stage", path)?;
+        self.make_parents(path);
+        Ok(SimStage {
+            disk: Rc::clone(&self.0),
+            path: path.clone(),
+            bytes: Vec::new(),
+        })
+    }
+
+    fn place(&mut self, batch: Vec<Complete<SimStage>>) -> Vec<Result<Seen, TreeError>> {
+        batch
+            .into_iter()
+            .map(|complete| {
+                self.writable("place", &complete.path)?;
+                Ok(self.set(
+                    &complete.path,
+                    Data::File(complete.stage.bytes),
+                    &complete.attributes,
+                ))
+            })
+            .collect()
+    }
+
+    fn make_directory(&mut self, path: &EntryPath, attributes: &Attributes) -> Result<Seen, TreeError> {
+        self.writable("make the directory", path)?;
+        Ok(self.set(path, Data::Directory, attributes))
+    }
+
+    fn make_link(
+        &mut self,
+        path: &EntryPath,
+        target: &[u8],
+        attributes: &Attributes,
+    ) -> Result<Seen, TreeError> {
+        self.writable("make the link", path)?;
+        Ok(self.set(path, Data::Link(target.to_vec()), attributes))
+    }
+
+    fn set_attributes(&mut self, path: &EntryPath, attributes: &Attributes) -> Result<Seen, TreeError> {
+        self.writable("set attributes of", path)?;
+        let mut disk = self.0.borrow_mut();
+        let Some(mut node) = disk.live.get(path).cloned() else {
+            return Err(failed("set attributes of", path, io::ErrorKind::NotFound));
+        };
+        node.attributes = attributes.clone();
+        node.ctime = disk.tick();
+        let seen = disk.seen(&node);
+        disk.change(Change::Set(path.clone(), node), false);
+        Ok(seen)
+    }
+
+    fn remove(&mut self, path: &EntryPath) -> Result<(), TreeError> {
+        self.writable("remove", path)?;
+        if self.0.borrow().live.contains_key(path) {
+            self.0.borrow_mut().change(Change::Remove(path.clone()), false);
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), TreeError> {
+        self.0.borrow_mut().make_durable(|unsynced| !unsynced.local);
+        Ok(())
+    }
+}
+
+/// Keeps the state on the simulated disk.
+#[derive(Debug, Clone)]
+pub(crate) struct SimState(pub(crate) Rc<RefCell<Disk>>);
+
+impl StateStore for SimState {
+    fn load(&mut self) -> Result<State, StateError> {
+        Ok(self.0.borrow().state.unwrap_or_default())
+    }
+
+    fn save(&mut self, state: &State) -> Result<(), StateError> {
+        if self.0.borrow().full {
+            return Err(StateError::Io {
+                action: "write",
+                path: "state".into(),
+                source: io::ErrorKind::StorageFull.into(),
+            });
+        }
+        self.0.borrow_mut().state = Some(*state);
+        Ok(())
+    }
+}

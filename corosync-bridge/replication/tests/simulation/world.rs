@@ -1,0 +1,848 @@
+//! Nodes, the network between them, the programs that write settings, and the person (or Pacemaker) who
+//! promotes; and what must hold all the while.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use bmc_replication::coverage::Coverage;
+use bmc_replication::entry::{Attributes, FileTime};
+use bmc_replication::wire::INLINE_BYTES;
+use bmc_replication::{Core, EntryPath, Event, NodeId, Notice, Options, Report, Request, Role, Sync};
+
+use crate::disk::{Data, Disk, Image, SimState, SimTree, TORN, contents};
+use crate::random::Dice;
+
+/// Messages that Corosync takes from one node before it says "try again".
+const CPG_ROOM: usize = 4;
+
+/// Steps in which a healed world has to come to rest.
+const REST_STEPS: usize = 60_000;
+
+#[derive(Debug)]
+struct Everything;
+
+impl Coverage for Everything {
+    fn roots(&self) -> Vec<EntryPath> {
+        vec![path("/s"), path("/f")]
+    }
+
+    fn covers(&self, entry: &EntryPath) -> bool {
+        *entry == path("/f") || *entry == path("/s") || entry.is_beneath(&path("/s"))
+    }
+}
+
+fn path(text: &str) -> EntryPath {
+    EntryPath::new(text.as_bytes()).expect("a plain path")
+}
+
+/// Number of a write. Later writes have higher ones, whoever writes.
+type Version = u64;
+
+/// The oldest version of each path that a copy may hold.
+type Floor = BTreeMap<EntryPath, Version>;
+
+enum Delivery {
+    Membership(Vec<NodeId>),
+    Message(NodeId, Rc<Vec<u8>>),
+}
+
+struct Bridge {
+    core: Core<SimTree, SimState>,
+    inbox: VecDeque<Delivery>,
+    /// With Corosync, not yet in the agreed order.
+    outgoing: VecDeque<Vec<u8>>,
+    /// Told by the kernel, not yet to the core.
+    hints: VecDeque<EntryPath>,
+    members: Vec<NodeId>,
+    /// In the group, as the group sees it.
+    joined: bool,
+    last: Option<(Sync, u64, BTreeMap<EntryPath, Version>)>,
+    /// Synchronisation, epoch and disk generation that were checked last.
+    looked: Option<(Sync, u64, u64)>,
+}
+
+struct Node {
+    id: NodeId,
+    disk: Rc<RefCell<Disk>>,
+    bridge: Option<Bridge>,
+    /// The marker that survives the bridge, but not a power cut.
+    marker: Role,
+    island: usize,
+    floor: Floor,
+}
+
+/// A flush that was asked for: what it covers.
+struct Flush {
+    node: usize,
+    id: u64,
+    floor: Floor,
+}
+
+pub(crate) struct World {
+    dice: Dice,
+    now: Duration,
+    nodes: Vec<Node>,
+    version: Version,
+    /// What was written when: `None` is a removal.
+    writes: BTreeMap<EntryPath, Vec<(Version, bool)>>,
+    /// Last write of each path by the node that is the Active, per node's own copy.
+    flushes: Vec<Flush>,
+    requests: u64,
+    /// What an epoch's Active started from, and what was flushed since.
+    epochs: BTreeMap<u64, Floor>,
+    /// Whoever is cut off is fenced before another is promoted.
+    fencing: bool,
+    /// How much calmer than the worst.
+    calm: usize,
+    /// Versions that a power cut tore before anybody acknowledged them.
+    torn: BTreeSet<Version>,
+    /// Whether everything that happens is printed.
+    trace: bool,
+    pub(crate) tally: Tally,
+}
+
+/// How much happened: a simulation that does nothing proves nothing.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Tally {
+    pub(crate) flushes: u64,
+    pub(crate) promotions: u64,
+    pub(crate) synced: u64,
+    pub(crate) resumed: u64,
+    pub(crate) deposed: u64,
+    pub(crate) problems: u64,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut dice = Dice::new(seed);
+        let count = if dice.one_in(4) { 3 } else { 2 };
+        let fencing = !dice.one_in(4);
+        let calm = [1, 3, 8][dice.below(3)];
+        let nodes = (1..=count)
+            .map(|id| Node {
+                id: NodeId(id),
+                disk: Rc::default(),
+                bridge: None,
+                marker: Role::Passive,
+                island: 0,
+                floor: Floor::new(),
+            })
+            .collect();
+        let mut world = Self {
+            dice,
+            now: Duration::ZERO,
+            nodes,
+            version: 0,
+            writes: BTreeMap::new(),
+            flushes: Vec::new(),
+            requests: 0,
+            epochs: BTreeMap::new(),
+            fencing,
+            calm,
+            torn: BTreeSet::new(),
+            trace: std::env::var_os("BMC_SIM_TRACE").is_some(),
+            tally: Tally::default(),
+        };
+        for node in 0..world.nodes.len() {
+            world.start(node);
+        }
+        world
+    }
+
+    /// One run: trouble, then peace, then everything has to be well.
+    pub(crate) fn run(&mut self, steps: usize) {
+        for _ in 0..steps {
+            self.step();
+        }
+        self.heal();
+        self.come_to_rest();
+        self.check_all_is_well();
+    }
+
+    fn step(&mut self) {
+        let node = self.dice.below(self.nodes.len());
+        self.advance();
+        // Some schedules are mostly calm, so that copies are in sync when trouble comes.
+        match self.dice.below(1000 * self.calm) {
+            0..=499 => self.turn(node),
+            500..=649 => self.sequence_message(node),
+            650..=829 => self.write_a_setting(node),
+            830..=869 => self.flush(node),
+            870..=899 => self.promote_someone(node),
+            900..=909 => self.ask(node, Request::Demote),
+            910..=914 => self.ask(node, Request::FullSync),
+            915..=929 => self.kill_bridge(node),
+            930..=939 => self.cut_power(node),
+            940..=969 => self.start(node),
+            970..=974 => self.partition(),
+            975..=984 => self.join_all(),
+            985..=989 => self.restart_corosync(node),
+            990..=992 => self.nodes[node].disk.borrow_mut().full = true,
+            993..=994 => self.nodes[node].disk.borrow_mut().unreadable = true,
+            995..=999 => self.repair_disk(node),
+            roll if roll % 8 == 0 => self.write_a_setting(node),
+            roll if roll % 8 < 4 => self.sequence_message(node),
+            _ => self.turn(node),
+        }
+    }
+
+    fn advance(&mut self) {
+        self.now += Duration::from_millis(self.dice.below(12) as u64);
+        let now_ms = self.now.as_millis() as u64;
+        for node in &self.nodes {
+            node.disk.borrow_mut().now_ms = now_ms;
+        }
+    }
+
+    /// A node's loop goes round.
+    fn turn(&mut self, at: usize) {
+        for _ in 0..self.dice.below(4) {
+            self.deliver(at);
+        }
+        let now = self.now;
+        let Some(bridge) = &mut self.nodes[at].bridge else {
+            return;
+        };
+        for _ in 0..self.dice.below(4) {
+            if let Some(hint) = bridge.hints.pop_front() {
+                bridge.core.handle(&Event::Changed(hint.as_path()), now);
+            }
+        }
+        if bridge.core.deadline().is_some_and(|deadline| deadline <= now) {
+            bridge.core.handle(&Event::Tick, now);
+        }
+        for _ in 0..self.dice.below(4) {
+            bridge.core.work(now);
+        }
+        while bridge.joined && bridge.outgoing.len() < CPG_ROOM {
+            match bridge.core.next_message() {
+                Some(message) => bridge.outgoing.push_back(message),
+                None => break,
+            }
+        }
+        self.observe(at);
+    }
+
+    fn deliver(&mut self, at: usize) {
+        let (now, me) = (self.now, self.nodes[at].id);
+        let Some(bridge) = &mut self.nodes[at].bridge else {
+            return;
+        };
+        match bridge.inbox.pop_front() {
+            None => return,
+            Some(Delivery::Membership(members)) => {
+                if self.trace {
+                    eprintln!("{me}: members {members:?}");
+                }
+                bridge.core.handle(
+                    &Event::Membership {
+                        me,
+                        members: &members,
+                    },
+                    now,
+                );
+                bridge.members = members;
+            }
+            Some(Delivery::Message(from, bytes)) => {
+                if self.trace {
+                    let text = format!("{:?}", bmc_replication::wire::Message::decode(&bytes));
+                    eprintln!("{me} from {from}: {}", text.chars().take(300).collect::<String>());
+                }
+                bridge.core.handle(&Event::Delivered { from, bytes: &bytes }, now);
+            }
+        }
+        self.observe(at);
+    }
+
+    /// Corosync puts one of a node's messages into the agreed order of its island.
+    fn sequence_message(&mut self, at: usize) {
+        let (from, island) = (self.nodes[at].id, self.nodes[at].island);
+        let message = match &mut self.nodes[at].bridge {
+            Some(bridge) if bridge.joined => bridge.outgoing.pop_front(),
+            _ => None,
+        };
+        let Some(message) = message.map(Rc::new) else {
+            return;
+        };
+        for bridge in self.members_of(island) {
+            bridge
+                .inbox
+                .push_back(Delivery::Message(from, Rc::clone(&message)));
+        }
+    }
+
+    fn members_of(&mut self, island: usize) -> impl Iterator<Item = &mut Bridge> {
+        self.nodes
+            .iter_mut()
+            .filter(move |node| node.island == island)
+            .filter_map(|node| node.bridge.as_mut())
+            .filter(|bridge| bridge.joined)
+    }
+
+    fn tell_membership(&mut self, island: usize) {
+        let members: Vec<NodeId> = self
+            .nodes
+            .iter()
+            .filter(|node| node.island == island)
+            .filter(|node| node.bridge.as_ref().is_some_and(|bridge| bridge.joined))
+            .map(|node| node.id)
+            .collect();
+        for bridge in self.members_of(island) {
+            bridge.inbox.push_back(Delivery::Membership(members.clone()));
+        }
+    }
+
+    fn start(&mut self, at: usize) {
+        if self.nodes[at].bridge.is_some() {
+            return;
+        }
+        let node = &mut self.nodes[at];
+        let options = Options {
+            resume_as_active: node.marker == Role::Active,
+        };
+        let core = Core::new(
+            options,
+            Rc::new(Everything),
+            SimTree(Rc::clone(&node.disk)),
+            SimState(Rc::clone(&node.disk)),
+        );
+        node.bridge = Some(Bridge {
+            core,
+            inbox: VecDeque::new(),
+            outgoing: VecDeque::new(),
+            hints: VecDeque::new(),
+            members: Vec::new(),
+            joined: true,
+            last: None,
+            looked: None,
+        });
+        let island = node.island;
+        self.tell_membership(island);
+    }
+
+    fn stop(&mut self, at: usize) {
+        // What Corosync had taken may still be sent, before the others see the node go.
+        while self.dice.one_in(2) && self.nodes[at].bridge.is_some() {
+            self.sequence_message(at);
+        }
+        self.nodes[at].bridge = None;
+        self.flushes.retain(|flush| flush.node != at);
+        self.tell_membership(self.nodes[at].island);
+    }
+
+    fn kill_bridge(&mut self, at: usize) {
+        self.stop(at);
+    }
+
+    fn cut_power(&mut self, at: usize) {
+        if self.nodes[at].bridge.is_none() && self.dice.one_in(2) {
+            return;
+        }
+        self.lose_power(at);
+    }
+
+    fn lose_power(&mut self, at: usize) {
+        self.stop(at);
+        let node = &mut self.nodes[at];
+        if self.trace {
+            eprintln!("{}: power cut", node.id);
+        }
+        node.disk.borrow_mut().cut_power(&mut self.dice);
+        node.marker = Role::Passive;
+        self.find_torn(at);
+    }
+
+    /// What a program never synced may be torn by a power cut, and is a setting like any other then; what was
+    /// acknowledged may not.
+    fn find_torn(&mut self, at: usize) {
+        let node = &self.nodes[at];
+        for (path, entry) in &node.disk.borrow().live {
+            let version = entry.attributes.mtime.seconds as Version;
+            if entry.data == Data::File(TORN.to_vec()) && !self.torn.contains(&version) {
+                let acknowledged = node.floor.get(path).is_some_and(|floor| *floor >= version);
+                assert!(!acknowledged, "{}: {path} is torn, version {version}", node.id);
+                self.torn.insert(version);
+            }
+        }
+    }
+
+    fn partition(&mut self) {
+        let lonely = self.dice.below(self.nodes.len());
+        for (at, node) in self.nodes.iter_mut().enumerate() {
+            node.island = usize::from(at == lonely);
+        }
+        self.tell_membership(0);
+        self.tell_membership(1);
+    }
+
+    fn join_all(&mut self) {
+        if self.nodes.iter().all(|node| node.island == 0) {
+            return;
+        }
+        for node in &mut self.nodes {
+            node.island = 0;
+        }
+        // Each side sees the other leave before it sees it join again; that has happened at the partition.
+        self.tell_membership(0);
+    }
+
+    fn restart_corosync(&mut self, at: usize) {
+        let (now, island) = (self.now, self.nodes[at].island);
+        let Some(bridge) = self.nodes[at].bridge.as_mut() else {
+            return;
+        };
+        bridge.inbox.clear();
+        bridge.outgoing.clear();
+        bridge.joined = false;
+        bridge.core.handle(&Event::Disconnected, now);
+        self.observe(at);
+        self.tell_membership(island);
+        if let Some(bridge) = self.nodes[at].bridge.as_mut() {
+            bridge.joined = true;
+        }
+        self.tell_membership(island);
+    }
+
+    fn repair_disk(&mut self, at: usize) {
+        let mut disk = self.nodes[at].disk.borrow_mut();
+        disk.full = false;
+        disk.unreadable = false;
+    }
+
+    fn report(&self, at: usize) -> Option<Report> {
+        let bridge = self.nodes[at].bridge.as_ref()?;
+        Some(bridge.core.report(self.now))
+    }
+
+    /// A program changes settings on what it takes for the Active.
+    fn write_a_setting(&mut self, at: usize) {
+        if self.report(at).is_none_or(|report| report.role != Role::Active) {
+            return;
+        }
+        let names = [
+            "/s/a", "/s/b", "/s/d", "/s/d/x", "/s/d/y", "/s/d/e", "/s/d/e/z", "/s/link", "/f",
+        ];
+        let Some(target) = self.dice.pick(&names).map(|name| path(name)) else {
+            return;
+        };
+        let disk = Rc::clone(&self.nodes[at].disk);
+        let mut disk = disk.borrow_mut();
+        self.version += 1;
+        let mut touched = vec![target.clone()];
+        if disk.live.contains_key(&target) && self.dice.one_in(5) {
+            let gone: Vec<EntryPath> = disk
+                .live
+                .keys()
+                .filter(|other| other.is_beneath(&target))
+                .cloned()
+                .collect();
+            disk.remove(&target);
+            for path in gone.into_iter().chain([target.clone()]) {
+                self.writes.entry(path).or_default().push((self.version, false));
+            }
+        } else {
+            for above in [path("/s"), path("/s/d"), path("/s/d/e")] {
+                let needed = target.is_beneath(&above);
+                if needed
+                    && disk
+                        .live
+                        .get(&above)
+                        .is_none_or(|node| node.data != Data::Directory)
+                {
+                    disk.write(&above, Data::Directory, attributes(self.version));
+                    self.writes
+                        .entry(above.clone())
+                        .or_default()
+                        .push((self.version, true));
+                    touched.push(above);
+                }
+            }
+            let gone: Vec<EntryPath> = disk
+                .live
+                .keys()
+                .filter(|other| other.is_beneath(&target))
+                .cloned()
+                .collect();
+            let data = self.some_data(&target);
+            if data != Data::Directory {
+                for path in gone {
+                    self.writes.entry(path).or_default().push((self.version, false));
+                }
+            }
+            let keep = disk.live.get(&target).filter(|_| self.dice.one_in(4)).cloned();
+            match keep {
+                // Only the attributes.
+                Some(node) => {
+                    if node.data == Data::File(TORN.to_vec()) {
+                        self.torn.insert(self.version);
+                    }
+                    disk.write(&target, node.data, attributes(self.version));
+                }
+                None => disk.write(&target, data, attributes(self.version)),
+            }
+            self.writes
+                .entry(target.clone())
+                .or_default()
+                .push((self.version, true));
+        }
+        if let Some(bridge) = &mut self.nodes[at].bridge {
+            bridge.hints.extend(touched);
+        }
+        drop(disk);
+        if self.dice.one_in(20) {
+            self.lose_hints(at);
+        }
+    }
+
+    fn lose_hints(&mut self, at: usize) {
+        let now = self.now;
+        if let Some(bridge) = &mut self.nodes[at].bridge {
+            bridge.hints.clear();
+            bridge.core.handle(&Event::RescanAll, now);
+        }
+    }
+
+    fn some_data(&mut self, target: &EntryPath) -> Data {
+        let is_directory = [path("/s/d"), path("/s/d/e")].contains(target);
+        if is_directory && !self.dice.one_in(10) {
+            return Data::Directory;
+        }
+        if *target == path("/s/link") {
+            return Data::Link(format!("/nowhere/{}", self.version).into_bytes());
+        }
+        // Now and then of one size, so that only a digest tells them apart; now and then large.
+        let mut bytes = format!("{:08}", self.version).into_bytes();
+        if self.dice.one_in(12) {
+            bytes.resize(INLINE_BYTES + 1 + self.dice.below(INLINE_BYTES * 2), b'.');
+        }
+        Data::File(bytes)
+    }
+
+    /// The version of each entry of a copy: its mtime is the number of its write.
+    fn versions(image: &Image) -> BTreeMap<EntryPath, Version> {
+        image
+            .iter()
+            .map(|(path, node)| (path.clone(), node.attributes.mtime.seconds as Version))
+            .collect()
+    }
+
+    fn ask(&mut self, at: usize, request: Request) {
+        self.requests += 1;
+        let (id, now) = (self.requests, self.now);
+        let deadline = Some(now + Duration::from_secs(20));
+        if let Some(bridge) = &mut self.nodes[at].bridge {
+            // The kernel's notifications first, as the daemon does.
+            while let Some(hint) = bridge.hints.pop_front() {
+                bridge.core.handle(&Event::Changed(hint.as_path()), now);
+            }
+            bridge.core.handle(
+                &Event::Request {
+                    id,
+                    request,
+                    deadline,
+                },
+                now,
+            );
+        }
+        self.observe(at);
+    }
+
+    fn flush(&mut self, at: usize) {
+        if self.report(at).is_none_or(|report| report.role != Role::Active) {
+            return;
+        }
+        let floor = Self::versions(&self.nodes[at].disk.borrow().live);
+        let id = self.requests + 1;
+        if self.trace {
+            eprintln!("{}: request {id}: flush {floor:?}", self.nodes[at].id);
+        }
+        self.flushes.push(Flush { node: at, id, floor });
+        self.ask(at, Request::Flush);
+    }
+
+    /// The node with the newest copy of its island is promoted, as the scores make it; now and then another.
+    fn promote_someone(&mut self, near: usize) {
+        let island = self.nodes[near].island;
+        let candidates: Vec<usize> = (0..self.nodes.len())
+            .filter(|&at| self.nodes[at].island == island && self.nodes[at].bridge.is_some())
+            .collect();
+        let best = candidates
+            .iter()
+            .copied()
+            .max_by_key(|&at| self.report(at).map(|report| report.position));
+        let Some(best) = best else { return };
+        let chosen = if self.dice.one_in(3) { near } else { best };
+        if self.nodes[chosen].bridge.is_none() {
+            return;
+        }
+        if self.fencing {
+            for at in 0..self.nodes.len() {
+                if self.nodes[at].island != island {
+                    self.lose_power(at);
+                }
+            }
+        }
+        self.ask(chosen, Request::Promote);
+    }
+
+    /// Looks at what a node says, and holds it to what must be.
+    fn observe(&mut self, at: usize) {
+        let now = self.now;
+        let Some(bridge) = &mut self.nodes[at].bridge else {
+            return;
+        };
+        for notice in bridge.core.take_notices() {
+            self.noticed(at, &notice);
+        }
+        let Some(bridge) = &mut self.nodes[at].bridge else {
+            return;
+        };
+        let answers = bridge.core.take_answers();
+        let report = bridge.core.report(now);
+        for answer in answers {
+            if let Some(index) = self.flushes.iter().position(|flush| flush.id == answer.id) {
+                let flush = self.flushes.swap_remove(index);
+                if answer.outcome.is_ok() {
+                    self.flushed(&flush, &report);
+                }
+            }
+        }
+        self.check_order(at, &report);
+    }
+
+    fn noticed(&mut self, at: usize, notice: &Notice) {
+        if self.trace {
+            eprintln!("{}: {notice}", self.nodes[at].id);
+        }
+        match notice {
+            Notice::RoleChanged { role, epoch, cause } => {
+                self.nodes[at].marker = *role;
+                if *role == Role::Active {
+                    self.tally.promotions += 1;
+                    self.tally.resumed += u64::from(*cause == bmc_replication::RoleCause::Resumed);
+                    let node = &self.nodes[at];
+                    if self.fencing {
+                        self.check_floor("the new Active", &node.floor, &node.disk.borrow().live);
+                    }
+                    let floor = node.floor.clone();
+                    self.epochs.insert(*epoch, floor);
+                } else if matches!(cause, bmc_replication::RoleCause::Deposed { .. }) {
+                    self.tally.deposed += 1;
+                }
+            }
+            Notice::InSync { position } => {
+                self.tally.synced += 1;
+                let floor = self.epochs.get(&position.epoch).cloned().unwrap_or_default();
+                if self.fencing {
+                    self.check_floor("a copy in sync", &floor, &self.nodes[at].disk.borrow().durable);
+                }
+                self.nodes[at].floor = floor;
+            }
+            Notice::Problem(_) => self.tally.problems += 1,
+            Notice::CompareStarted { .. } | Notice::CompareFinished { .. } => {}
+        }
+    }
+
+    /// A flush was answered: everything written before it is durable on every member.
+    fn flushed(&mut self, flush: &Flush, report: &Report) {
+        self.tally.flushes += 1;
+        if !self.fencing {
+            return;
+        }
+        let members = self.nodes[flush.node]
+            .bridge
+            .as_ref()
+            .map(|bridge| bridge.members.clone())
+            .unwrap_or_default();
+        for at in 0..self.nodes.len() {
+            if !members.contains(&self.nodes[at].id) {
+                continue;
+            }
+            self.check_floor(
+                "a flushed copy",
+                &flush.floor,
+                &self.nodes[at].disk.borrow().durable,
+            );
+            raise(&mut self.nodes[at].floor, &flush.floor);
+        }
+        raise(
+            self.epochs.entry(report.position.epoch).or_default(),
+            &flush.floor,
+        );
+    }
+
+    /// Nothing in `image` is older than `floor`.
+    fn check_floor(&self, what: &str, floor: &Floor, image: &Image) {
+        for (path, version) in floor {
+            match image.get(path) {
+                Some(node) => {
+                    let found = node.attributes.mtime.seconds as Version;
+                    assert!(
+                        found >= *version,
+                        "{what} has version {found} of {path}, before {version}"
+                    );
+                    let torn = node.data == Data::File(TORN.to_vec()) && !self.torn.contains(&found);
+                    assert!(!torn, "{what} has version {found} of {path} torn");
+                }
+                None => {
+                    let removed = self
+                        .writes
+                        .get(path)
+                        .is_some_and(|writes| writes.iter().any(|(at, there)| !there && at >= version));
+                    assert!(removed, "{what} lost {path}, version {version}");
+                }
+            }
+        }
+    }
+
+    /// A copy in sync only ever gets newer within an epoch; one that starts to follow an Active is not held to
+    /// more than that Active is.
+    fn check_order(&mut self, at: usize, report: &Report) {
+        let node = &mut self.nodes[at];
+        let Some(bridge) = &mut node.bridge else { return };
+        let epoch = report.position.epoch;
+        let look = (report.sync, epoch, node.disk.borrow().generation);
+        if bridge.looked == Some(look) && report.sync == Sync::InSync {
+            return;
+        }
+        bridge.looked = Some(look);
+        let versions = Self::versions(&node.disk.borrow().live);
+        if let Some((Sync::InSync, before_epoch, before)) = &bridge.last {
+            if report.sync == Sync::InSync && *before_epoch == epoch {
+                for (path, version) in before {
+                    if let Some(now) = versions.get(path) {
+                        assert!(
+                            now >= version,
+                            "{}: {path} went from {version} back to {now}",
+                            node.id
+                        );
+                    }
+                }
+            }
+        }
+        if report.role == Role::Passive && matches!(report.sync, Sync::Syncing | Sync::Failed) {
+            let active = report.members.iter().find(|member| member.role == Role::Active);
+            let newest = self.epochs.keys().next_back().copied();
+            let epoch = active.map(|active| active.position.epoch).or(newest);
+            let other = epoch
+                .and_then(|epoch| self.epochs.get(&epoch))
+                .cloned()
+                .unwrap_or_default();
+            lower(&mut node.floor, &other);
+        }
+        bridge.last = Some((report.sync, epoch, versions));
+    }
+
+    /// Peace: no more trouble, everyone is there, and somebody is the Active.
+    fn heal(&mut self) {
+        self.join_all();
+        for at in 0..self.nodes.len() {
+            self.repair_disk(at);
+            self.start(at);
+        }
+    }
+
+    fn come_to_rest(&mut self) {
+        for round in 0..REST_STEPS {
+            self.advance();
+            for at in 0..self.nodes.len() {
+                self.turn(at);
+                self.sequence_message(at);
+            }
+            if round % 64 == 0 && self.is_at_rest() {
+                if self.active().is_some() {
+                    return;
+                }
+                self.promote_someone(0);
+            }
+        }
+        let reports: Vec<_> = (0..self.nodes.len()).map(|at| self.report(at)).collect();
+        panic!("the nodes do not come to rest: {reports:#?}");
+    }
+
+    fn is_at_rest(&self) -> bool {
+        self.nodes.iter().all(|node| {
+            node.bridge.as_ref().is_some_and(|bridge| {
+                bridge.inbox.is_empty()
+                    && bridge.outgoing.is_empty()
+                    && bridge.hints.is_empty()
+                    && !bridge.core.has_work(self.now)
+                    && bridge.core.deadline().is_none()
+            })
+        })
+    }
+
+    fn active(&self) -> Option<usize> {
+        (0..self.nodes.len()).find(|&at| self.report(at).is_some_and(|report| report.role == Role::Active))
+    }
+
+    fn check_all_is_well(&mut self) {
+        let Some(active) = self.active() else {
+            panic!("nobody is the Active");
+        };
+        let image = contents(&self.nodes[active].disk.borrow().live);
+        let report = self.report(active).expect("it is up");
+        for at in 0..self.nodes.len() {
+            let this = self.report(at).expect("it is up");
+            let id = self.nodes[at].id;
+            assert_eq!(this.problems, [], "{id} has problems");
+            if at == active {
+                assert_eq!(this.sync, Sync::Source);
+                continue;
+            }
+            assert_eq!(
+                (this.role, this.sync),
+                (Role::Passive, Sync::InSync),
+                "{id}: {this:#?}"
+            );
+            assert_eq!(this.position, report.position, "{id}");
+            let copy = contents(&self.nodes[at].disk.borrow().durable);
+            let differing: BTreeSet<&EntryPath> = image
+                .keys()
+                .chain(copy.keys())
+                .filter(|path| image.get(path) != copy.get(path))
+                .collect();
+            assert!(
+                differing.is_empty(),
+                "{id} differs from {} in {differing:?}",
+                self.nodes[active].id
+            );
+        }
+        for member in &report.members {
+            assert_eq!(member.acknowledged, Some(report.position.sequence));
+            assert_eq!(member.lag, Some(Duration::ZERO));
+        }
+    }
+}
+
+fn attributes(version: Version) -> Attributes {
+    Attributes {
+        mode: 0o644,
+        uid: 1,
+        gid: 2,
+        mtime: FileTime {
+            seconds: version as i64,
+            nanoseconds: 0,
+        },
+        xattrs: Vec::new(),
+    }
+}
+
+fn raise(floor: &mut Floor, by: &Floor) {
+    for (path, version) in by {
+        let entry = floor.entry(path.clone()).or_default();
+        *entry = (*entry).max(*version);
+    }
+}
+
+fn lower(floor: &mut Floor, to: &Floor) {
+    floor.retain(|path, version| match to.get(path) {
+        Some(other) => {
+            *version = (*version).min(*other);
+            true
+        }
+        None => false,
+    });
+}
