@@ -178,7 +178,7 @@ fn render(answer: &Answer, paint: Paint) -> String {
     }
     let reasons = answer.reasons.iter();
     lines.extend(reasons.map(|reason| format!("  {:?}: {}", reason.id, reason.message)));
-    if answer.result == Result::Refused {
+    if answer.result == Result::Refused && answer.from.as_ref() != Some(to) {
         lines.push("--force switches all the same".to_owned());
     }
     lines.push(String::new());

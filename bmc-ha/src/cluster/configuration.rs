@@ -8,7 +8,11 @@ use cib_templates::xml::Element;
 const PROVIDER: &str = "openbmc";
 
 /// The rule that the template writes when somebody outside decides about roles.
-pub(crate) const EXTERNAL_CONSTRAINT: &str = "location-settings-external";
+const EXTERNAL_CONSTRAINT: &str = "location-settings-external";
+
+/// How the names of the template's own location rules for settings begin. What they ask for (a request, a
+/// readable mux) is seen by itself; other constraints are an administrator's, or left over.
+pub(crate) const OWN_RULES: &str = "location-settings-";
 
 /// Who decides that a Passive takes over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::cluster::events::Events;
-use crate::cluster::view::{Role, View};
+use crate::cluster::view::{Instance, Role, View};
 use crate::cluster::{ClusterError, query_view};
 
 /// How long the new Active's promotion score may take to become the highest after everything runs. The
@@ -70,7 +70,7 @@ impl Goal {
                 let instance = view.instance_on(id, &self.target);
                 match instance {
                     Some(found) if found.failed => Some(format!("{id} failed{}", why(id, view))),
-                    Some(found) if found.role == *role && found.pending.is_none() => None,
+                    Some(found) if found.role == *role && is_settled(found) => None,
                     Some(found) => Some(format!("{id} is {:?}, not {role:?}{}", found.role, why(id, view))),
                     None => Some(format!("{id} does not run on {}{}", self.target, why(id, view))),
                 }
@@ -120,6 +120,15 @@ impl Goal {
         let highest = others.filter_map(|node| node.promotion_score(resource)).max();
         own.is_some() && own > highest
     }
+}
+
+/// Whether nothing is under way that could still change its role. A check that runs for the first time in the
+/// new role does not.
+fn is_settled(instance: &Instance) -> bool {
+    instance
+        .pending
+        .as_deref()
+        .is_none_or(|action| action == "Monitoring")
 }
 
 /// Pacemaker's words on the last failure of a resource.

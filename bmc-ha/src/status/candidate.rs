@@ -3,7 +3,7 @@
 use bmc_bridge_control::{Position, Role as SyncRole, Status, Sync};
 
 use super::reason::{Reason, ReasonId};
-use crate::cluster::configuration::Configuration;
+use crate::cluster::configuration::{Configuration, OWN_RULES};
 use crate::cluster::view::{Node, Role, View};
 
 /// A BMC's copy of the settings, by its own word.
@@ -178,7 +178,7 @@ fn exclusions(name: &str, view: &View, configuration: &Configuration) -> Vec<Rea
         .filter(|ban| {
             let covers =
                 |id: &&str| ban.resource == **id || ban.resource == configuration.constrained_name(id);
-            ban.node == name && ids.iter().any(covers)
+            ban.node == name && !ban.id.starts_with(OWN_RULES) && ids.iter().any(covers)
         })
         .map(|ban| {
             let message = format!("constraint {} keeps {} off {name}", ban.id, ban.resource);

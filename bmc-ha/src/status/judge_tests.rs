@@ -1,5 +1,5 @@
 use super::*;
-use crate::cluster::view::{FailCount, FenceEvent};
+use crate::cluster::view::{Ban, FailCount, FenceEvent};
 use crate::status::fixtures::at_rest;
 
 fn problem_ids(observed: &Observed) -> Vec<ReasonId> {
@@ -152,4 +152,19 @@ fn with_the_policy_external_the_passive_waits_to_be_asked() {
     observed.configuration.as_mut().unwrap().policy = Policy::External;
     let report = report(&observed);
     assert!(report.bmcs[1].can_be_active && report.bmcs[1].waits_for_request);
+}
+
+#[test]
+fn a_ban_that_is_not_the_templates_own_is_named() {
+    let mut observed = at_rest("bmc0");
+    for id in ["location-settings-mux-rule", "cli-ban-mux-clone-on-bmc1"] {
+        view_of(&mut observed).bans.push(Ban {
+            id: id.to_owned(),
+            resource: "mux-clone".to_owned(),
+            node: "bmc1".to_owned(),
+        });
+    }
+    let report = report(&observed);
+    assert_eq!(report.problems.len(), 1, "{:?}", report.problems);
+    assert!(report.problems[0].message.contains("cli-ban-mux-clone-on-bmc1"));
 }
