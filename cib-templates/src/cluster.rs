@@ -195,44 +195,59 @@ pub fn merge_into(cib: Element, filled: &Filled) -> Result<Candidate, CibError> 
 }
 
 /// Lets the installed Pacemaker check a CIB: its schema, and whether the scheduler understands it. Returns
-/// what it only warns about, which may well be about parts that are not the template's.
+/// what it only warns about: parts that are not the template's, or how the cluster is at the moment (a node
+/// that cannot be fenced while there is no quorum, say), which are no reason to refuse a configuration.
 ///
 /// # Errors
 /// [`CibError::Invalid`] with Pacemaker's words.
 pub fn verify(cib: &Element) -> Result<Vec<String>, CibError> {
     let action = "verify the configuration";
-    // From a file: what it reads from a pipe it refuses without saying why.
+    // From a file: what it reads from a pipe it refuses without saying why. Twice verbose: once, Pacemaker
+    // 2.1 says that there are warnings and not which.
     let file = temporary(cib)?;
     let tool = Tool::new("crm_verify").args([
+        "--verbose".to_owned(),
         "--verbose".to_owned(),
         format!("--xml-file={}", file.path().display()),
     ]);
     let output = tool
         .output()
         .map_err(|source| CibError::Tool { action, source })?;
-    let complaints = complaints(&output);
-    match output.code {
-        Some(0) => Ok(complaints),
-        _ if complaints.is_empty() => Err(CibError::Tool {
+    judge(&output).map_err(|message| match message {
+        Some(message) => CibError::Invalid { message },
+        None => CibError::Tool {
             action,
             source: tool.failed(&output),
-        }),
-        _ => Err(CibError::Invalid {
-            message: complaints.join("; "),
-        }),
+        },
+    })
+}
+
+/// Tells warnings from errors. The exit status is the same for both, so `crm_verify`'s closing line has to:
+/// "Warnings found …" (Pacemaker 2.1) or "… (with warnings)" (3.0).
+fn judge(output: &Output) -> Result<Vec<String>, Option<String>> {
+    let said = || output.stderr.lines().chain(output.stdout.lines());
+    let complaints: Vec<String> = said().filter_map(complaint).collect();
+    let only_warnings =
+        || said().any(|line| line.contains("Warnings found") || line.contains("(with warnings)"));
+    match output.code {
+        Some(0) => Ok(complaints),
+        _ if only_warnings() => Ok(complaints),
+        _ if complaints.is_empty() => Err(None),
+        _ => Err(Some(complaints.join("; "))),
     }
 }
 
-/// What `crm_verify` said, without its log prefixes.
-fn complaints(output: &Output) -> Vec<String> {
-    let lines = output.stderr.lines().chain(output.stdout.lines());
-    let complaints = lines.filter_map(|line| {
-        // The schema's own words come from libxml2, which puts a space before the colon.
-        let marks = ["validity error :", "error:", "warning:"];
-        let (_, complaint) = marks.iter().find_map(|mark| line.split_once(mark))?;
-        Some(complaint.trim().to_owned())
-    });
-    complaints.collect()
+/// A line of `crm_verify` without file names, function names and severity; nothing for its closing line.
+fn complaint(line: &str) -> Option<String> {
+    if line.starts_with("crm_verify:") || line.starts_with("Configuration invalid") {
+        return None;
+    }
+    // The schema's own words come from libxml2, which puts a space before the colon; Pacemaker 3.0 prints
+    // them bare.
+    let marks = ["validity error :", "error:", "warning:"];
+    let marked = marks.iter().find_map(|mark| line.split_once(mark));
+    let words = marked.map_or(line, |(_, words)| words).trim();
+    (!words.is_empty()).then(|| words.to_owned())
 }
 
 fn query(tool: &Tool) -> Result<Element, CibError> {
@@ -249,4 +264,62 @@ fn temporary(cib: &Element) -> Result<NamedTempFile, CibError> {
         Ok(file)
     };
     write().map_err(|source| CibError::Io { action, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(code: i32, stderr: &str) -> Output {
+        Output {
+            code: Some(code),
+            stdout: String::new(),
+            stderr: stderr.to_owned(),
+        }
+    }
+
+    /// As Pacemaker 2.1.5 and 3.0.0 print it.
+    const SCHEMA_2_1: &str = "\
+/tmp/a.xml:161: element gadget: Relax-NG validity error : Did not expect element gadget there
+(main) \terror: CIB did not pass schema validation
+crm_verify: Errors found during check: config not valid
+";
+    const SCHEMA_3_0: &str = "\
+Did not expect element gadget there
+
+error: CIB did not pass schema validation
+Configuration invalid (with errors)
+";
+    const UNFENCED_2_1: &str = "\
+(schedule_fencing_and_shutdowns) \twarning: Node bmc0 is unclean but cannot be fenced
+crm_verify: Warnings found during check: config may not be valid
+";
+    const UNFENCED_3_0: &str = "\
+warning: Node bmc0 is unclean but cannot be fenced
+Configuration invalid (with warnings)
+";
+
+    #[test]
+    fn what_either_pacemaker_refuses_is_an_error_in_its_words() {
+        for stderr in [SCHEMA_2_1, SCHEMA_3_0] {
+            let message = judge(&said(78, stderr)).unwrap_err().unwrap();
+            assert_eq!(
+                message,
+                "Did not expect element gadget there; CIB did not pass schema validation"
+            );
+        }
+    }
+
+    #[test]
+    fn what_either_pacemaker_warns_about_is_no_error() {
+        for stderr in [UNFENCED_2_1, UNFENCED_3_0] {
+            let warnings = judge(&said(78, stderr)).unwrap();
+            assert_eq!(warnings, ["Node bmc0 is unclean but cannot be fenced"]);
+        }
+    }
+
+    #[test]
+    fn a_failure_without_words_is_left_to_its_exit_status() {
+        assert_eq!(judge(&said(1, "")), Err(None));
+    }
 }

@@ -1,7 +1,9 @@
 //! A template and values make a configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 
+use crate::parameter::Kind;
 use crate::template::{Condition, Piece, Require, Requirement, Template, condition_of, pieces};
 use crate::values::{Origin, Values};
 use crate::xml::Element;
@@ -74,12 +76,14 @@ pub struct Filled {
     pub values: Values,
 }
 
-/// Fills a template.
+/// Fills a template. A parameter whose value is empty is left out, or gets its default: the way to take back
+/// what the cluster has.
 ///
 /// # Errors
 /// [`FillError`]: the first value that is unknown, wrong, missing or does not go with the others.
 pub fn fill(template: &Template, given: &Values) -> Result<Filled, FillError> {
     let values = resolve(template, given)?;
+    check_prefixes(template, &values)?;
     let filler = Filler { template, values };
     for require in &template.requires {
         filler.check_require(require)?;
@@ -112,6 +116,9 @@ fn resolve(template: &Template, given: &Values) -> Result<Values, FillError> {
                 hint: hint(template, name),
             });
         };
+        if value.is_empty() && !parameter.required {
+            continue;
+        }
         parameter.kind.check(value).map_err(|expected| FillError::Value {
             origin: origin.clone(),
             name: name.to_owned(),
@@ -120,6 +127,7 @@ fn resolve(template: &Template, given: &Values) -> Result<Values, FillError> {
         })?;
     }
     let mut values = given.clone();
+    values.remove_empty();
     for parameter in &template.parameters {
         if let Some(default) = &parameter.default {
             values.set_if_absent(&parameter.name, default, Origin::Default);
@@ -132,6 +140,29 @@ fn resolve(template: &Template, given: &Values) -> Result<Values, FillError> {
         }
     }
     Ok(values)
+}
+
+/// A prefix is as long as its address at most: 32 bits for IPv4, 128 for IPv6.
+fn check_prefixes(template: &Template, values: &Values) -> Result<(), FillError> {
+    for parameter in &template.parameters {
+        let Kind::Prefix { of: Some(address) } = &parameter.kind else {
+            continue;
+        };
+        let (Some((prefix, origin)), Some((address, _))) = (values.get(&parameter.name), values.get(address))
+        else {
+            continue;
+        };
+        let is_v4 = address.parse::<Ipv4Addr>().is_ok();
+        if is_v4 && prefix.parse::<u8>().is_ok_and(|bits| bits > 32) {
+            return Err(FillError::Value {
+                origin: origin.clone(),
+                name: parameter.name.clone(),
+                value: prefix.to_owned(),
+                expected: format!("is too long for the IPv4 address {address}: 0 to 32"),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Names a parameter that shares the most letters' pairs with a misspelt one.
@@ -262,7 +293,32 @@ impl Filler<'_> {
     }
 }
 
-/// Reads back the values that a cluster has now, so that a change of one parameter keeps the others.
+/// Completes values with those that a cluster has now, so that a change of one parameter keeps the others: the
+/// names of its two nodes as `node0` and `node1`, and what [`read_back`] finds. What was given stays.
+#[must_use]
+pub fn complete(template: &Template, cib: &Element, given: Values) -> Values {
+    let mut values = given;
+    let Some(configuration) = cib.child("configuration") else {
+        return values;
+    };
+    let nodes = configuration.child("nodes").map(Element::descendants);
+    let mut names: Vec<_> = nodes
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|node| node.attribute("uname"))
+        .collect();
+    names.sort_unstable();
+    if let [first, second] = names.as_slice() {
+        values.set_if_absent("node0", first, Origin::Cluster);
+        values.set_if_absent("node1", second, Origin::Cluster);
+    }
+    for (name, value, origin) in read_back(template, configuration, &values).iter() {
+        values.set_if_absent(name, value, origin.clone());
+    }
+    values
+}
+
+/// Reads back the values that a cluster has now, from what an earlier filling made of them.
 ///
 /// A parameter is known when an element that the template owns is in the configuration with an attribute
 /// that is this parameter's value and nothing else, or when an element that one of its values brings in is
@@ -382,6 +438,15 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_value_takes_a_parameter_back() {
+        let given = values(&[("node", "n0"), ("nic", ""), ("policy", "")]);
+        let filled = fill(&template(), &given).unwrap();
+        assert!(filled.configuration.by_id("four").is_none());
+        assert_eq!(filled.values.get("policy"), Some(("automatic", &Origin::Default)));
+        assert!(error(&[("node", "")]).contains("node= is empty"));
+    }
+
+    #[test]
     fn values_are_read_back_from_what_they_made() {
         let given = values(&[("node", "n0"), ("nic", "eth0"), ("policy", "external")]);
         let filled = fill(&template(), &given).unwrap();
@@ -391,5 +456,22 @@ mod tests {
         let filled = fill(&template(), &values(&[("node", "n0")])).unwrap();
         let found = read_back(&template(), &filled.configuration, &values(&[("node", "n0")]));
         assert_eq!(found.get("nic"), None);
+    }
+
+    #[test]
+    fn a_prefix_is_no_longer_than_its_address() {
+        let template = Template::parse(
+            "t",
+            "<template name='t'><parameters><parameter name='ip' type='ip-address' required='true'/>\
+             <parameter name='bits' type='prefix' of='ip' default='24'/></parameters><configuration/></template>",
+        )
+        .unwrap();
+        let fill_with = |ip, bits| fill(&template, &values(&[("ip", ip), ("bits", bits)])).map(drop);
+        assert!(fill_with("fd00::1", "64").is_ok());
+        let error = fill_with("10.0.0.1", "64").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "--set: bits=64 is too long for the IPv4 address 10.0.0.1: 0 to 32"
+        );
     }
 }

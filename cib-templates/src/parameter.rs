@@ -16,11 +16,16 @@ pub enum Kind {
     /// An IPv4 or IPv6 address.
     IpAddress,
     /// Length of a network prefix in bits.
-    Prefix,
+    Prefix {
+        /// The parameter whose address it belongs to, and which decides how long it may be.
+        of: Option<String>,
+    },
     /// A time with its unit, as Pacemaker reads it.
     Duration {
         /// Shortest.
         minimum: Duration,
+        /// Longest.
+        maximum: Duration,
     },
     /// A whole number.
     Integer {
@@ -33,8 +38,16 @@ pub enum Kind {
     },
     /// `true` or `false`.
     Boolean,
-    /// An absolute path, or a pattern of one.
+    /// An absolute path.
     Path,
+    /// An absolute path with `*` or `?` in its last part.
+    PathPattern,
+    /// The name of a systemd service or target.
+    Unit,
+    /// A well-known D-Bus name.
+    BusName,
+    /// The path of a D-Bus object.
+    ObjectPath,
     /// 0 to 100.
     Percent,
     /// One of a few words.
@@ -126,11 +139,15 @@ impl fmt::Display for Kind {
             Self::String => formatter.write_str("string"),
             Self::Node => formatter.write_str("node"),
             Self::IpAddress => formatter.write_str("ip-address"),
-            Self::Prefix => formatter.write_str("prefix"),
+            Self::Prefix { .. } => formatter.write_str("prefix"),
             Self::Duration { .. } => formatter.write_str("duration"),
             Self::Integer { .. } => formatter.write_str("integer"),
             Self::Boolean => formatter.write_str("boolean"),
             Self::Path => formatter.write_str("path"),
+            Self::PathPattern => formatter.write_str("path-pattern"),
+            Self::Unit => formatter.write_str("unit"),
+            Self::BusName => formatter.write_str("bus-name"),
+            Self::ObjectPath => formatter.write_str("object-path"),
             Self::Percent => formatter.write_str("percent"),
             Self::Enum(words) => formatter.write_str(&words.join("|")),
         }
@@ -156,8 +173,8 @@ impl Kind {
                 .parse::<IpAddr>()
                 .map(drop)
                 .map_err(|_| "is not an IPv4 or IPv6 address".to_owned()),
-            Self::Prefix => check_integer(value, 0, 128, false),
-            Self::Duration { minimum } => check_duration(value, *minimum),
+            Self::Prefix { .. } => check_integer(value, 0, 128, false),
+            Self::Duration { minimum, maximum } => check_duration(value, *minimum, *maximum),
             Self::Integer {
                 minimum,
                 maximum,
@@ -166,6 +183,10 @@ impl Kind {
             Self::Boolean if matches!(value, "true" | "false") => Ok(()),
             Self::Boolean => Err("is not true or false".to_owned()),
             Self::Path => check_path(value),
+            Self::PathPattern => check_path_pattern(value),
+            Self::Unit => check_unit(value),
+            Self::BusName => check_bus_name(value),
+            Self::ObjectPath => check_object_path(value),
             Self::Percent => check_integer(value, 0, 100, false),
             Self::Enum(words) if words.iter().any(|word| word == value) => Ok(()),
             Self::Enum(words) => Err(format!("is not one of {}", words.join(", "))),
@@ -186,6 +207,10 @@ fn kind_of(name: &str, element: &Element) -> Result<Kind, DeclarationError> {
             .parse::<u64>()
             .map_err(|_| wrong(attribute, value, "is not a whole number")),
     };
+    let time = |attribute, otherwise| match element.attribute(attribute) {
+        None => Ok(otherwise),
+        Some(value) => parse_duration(value).ok_or_else(|| wrong(attribute, value, "is not a duration")),
+    };
     let declared = element
         .attribute("type")
         .ok_or(DeclarationError::Missing { attribute: "type" })?;
@@ -193,14 +218,13 @@ fn kind_of(name: &str, element: &Element) -> Result<Kind, DeclarationError> {
         "string" => Ok(Kind::String),
         "node" => Ok(Kind::Node),
         "ip-address" => Ok(Kind::IpAddress),
-        "prefix" => Ok(Kind::Prefix),
-        "duration" => {
-            let value = element.attribute("minimum").unwrap_or("0s");
-            match parse_duration(value) {
-                Some(minimum) => Ok(Kind::Duration { minimum }),
-                None => Err(wrong("minimum", value, "is not a duration")),
-            }
-        }
+        "prefix" => Ok(Kind::Prefix {
+            of: element.attribute("of").map(str::to_owned),
+        }),
+        "duration" => Ok(Kind::Duration {
+            minimum: time("minimum", Duration::ZERO)?,
+            maximum: time("maximum", Duration::MAX)?,
+        }),
         "integer" => Ok(Kind::Integer {
             minimum: bound("minimum", 0)?,
             maximum: bound("maximum", u64::from(u32::MAX))?,
@@ -208,6 +232,10 @@ fn kind_of(name: &str, element: &Element) -> Result<Kind, DeclarationError> {
         }),
         "boolean" => Ok(Kind::Boolean),
         "path" => Ok(Kind::Path),
+        "path-pattern" => Ok(Kind::PathPattern),
+        "unit" => Ok(Kind::Unit),
+        "bus-name" => Ok(Kind::BusName),
+        "object-path" => Ok(Kind::ObjectPath),
         "percent" => Ok(Kind::Percent),
         "enum" => {
             let words = element.attribute("values").unwrap_or_default();
@@ -244,12 +272,13 @@ fn check_integer(value: &str, minimum: u64, maximum: u64, infinity: bool) -> Res
     }
 }
 
-fn check_duration(value: &str, minimum: Duration) -> Result<(), String> {
+fn check_duration(value: &str, minimum: Duration, maximum: Duration) -> Result<(), String> {
     match parse_duration(value) {
         None => Err("is not a duration: a whole number and ms, s, min or h, such as 10s".to_owned()),
         Some(duration) if duration < minimum => {
             Err(format!("is too short: at least {} ms", minimum.as_millis()))
         }
+        Some(duration) if duration > maximum => Err(format!("is too long: at most {} s", maximum.as_secs())),
         Some(_) => Ok(()),
     }
 }
@@ -271,13 +300,57 @@ pub fn parse_duration(value: &str) -> Option<Duration> {
 }
 
 fn check_path(value: &str) -> Result<(), String> {
-    if !value.starts_with('/') {
-        return Err("is not an absolute path".to_owned());
+    if !value.starts_with('/') || value.ends_with('/') {
+        return Err("is not an absolute path of a file".to_owned());
     }
     if value.split('/').any(|part| part == "..") {
         return Err("leaves its folder by '..'".to_owned());
     }
     Ok(())
+}
+
+fn check_path_pattern(value: &str) -> Result<(), String> {
+    check_path(value)?;
+    let folder = value.rsplit_once('/').map_or("", |(folder, _)| folder);
+    if folder.contains(['*', '?']) {
+        return Err("has * or ? before the last /: only the file name may have them".to_owned());
+    }
+    Ok(())
+}
+
+/// systemd.unit(5): characters of a unit's name.
+fn check_unit(value: &str) -> Result<(), String> {
+    let stem = value
+        .strip_suffix(".service")
+        .or_else(|| value.strip_suffix(".target"));
+    let allowed = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c);
+    match stem {
+        Some(stem) if !stem.is_empty() && stem.chars().all(allowed) => Ok(()),
+        _ => Err("is not the name of a systemd service or target, such as example.service".to_owned()),
+    }
+}
+
+/// D-Bus specification, "Bus names": two or more elements, none of them empty or beginning with a digit.
+fn check_bus_name(value: &str) -> Result<(), String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let element = |part: &str| {
+        !part.is_empty() && !part.starts_with(|c: char| c.is_ascii_digit()) && part.chars().all(allowed)
+    };
+    if value.contains('.') && value.split('.').all(element) {
+        return Ok(());
+    }
+    Err("is not a D-Bus name, such as org.example.Service".to_owned())
+}
+
+/// D-Bus specification, "Valid object paths".
+fn check_object_path(value: &str) -> Result<(), String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let element = |part: &str| !part.is_empty() && part.chars().all(allowed);
+    match value.strip_prefix('/') {
+        Some("") => Ok(()),
+        Some(rest) if rest.split('/').all(element) => Ok(()),
+        _ => Err("is not a D-Bus object path, such as /org/example/object0".to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -288,6 +361,7 @@ mod tests {
     fn each_type_takes_its_values_and_refuses_others_with_a_reason() {
         let seconds = Kind::Duration {
             minimum: Duration::from_secs(1),
+            maximum: Duration::from_secs(3600),
         };
         let count = Kind::Integer {
             minimum: 1,
@@ -302,14 +376,20 @@ mod tests {
             (&Kind::Node, "_b.c-d", "bmc 0", "node name"),
             (&Kind::IpAddress, "10.0.0.1", "10.0.0", "address"),
             (&Kind::IpAddress, "fe80::1", "fe80::1/64", "address"),
-            (&Kind::Prefix, "64", "129", "0 to 128"),
+            (&Kind::Prefix { of: None }, "64", "129", "0 to 128"),
             (&seconds, "2min", "2", "ms, s, min or h"),
             (&seconds, "1s", "900ms", "too short"),
+            (&seconds, "1h", "2h", "too long"),
             (&count, "INFINITY", "10", "1 to 9"),
             (&count, "9", "+9", "1 to 9"),
             (&Kind::Boolean, "true", "yes", "true or false"),
-            (&Kind::Path, "/run/fan*_input", "run/x", "absolute"),
+            (&Kind::Path, "/run/x", "run/x", "absolute"),
             (&Kind::Path, "/a..b", "/a/../b", ".."),
+            (&Kind::Path, "/a", "/a/", "of a file"),
+            (&Kind::PathPattern, "/run/fan*_input", "/run/*/x", "file name"),
+            (&Kind::Unit, "fan@0.service", "fan.timer", "service or target"),
+            (&Kind::BusName, "org.example.Fan0", "org..Fan", "D-Bus name"),
+            (&Kind::ObjectPath, "/org/fan0", "/org//fan", "object path"),
             (&Kind::Percent, "100", "101", "0 to 100"),
             (&words, "file", "gpio", "file, command"),
         ] {

@@ -95,6 +95,11 @@ impl Values {
             .or_insert_with(|| (value.to_owned(), origin));
     }
 
+    /// Forgets values that are empty.
+    pub(crate) fn remove_empty(&mut self) {
+        self.0.retain(|_, (value, _)| !value.is_empty());
+    }
+
     /// A value and where it came from.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<(&str, &Origin)> {

@@ -19,6 +19,8 @@ pub(super) fn values(more: &[(&str, &str)]) -> Values {
         ("node1", "bmc1"),
         ("mux_select_file", "/run/chassis/mux/select"),
         ("mux_grant_file", "/run/chassis/mux/grant"),
+        ("fan_tach_files", "/run/chassis/fans/fan*_input"),
+        ("fan_duty_files", "/run/chassis/fans/pwm*"),
         ("power_good_file", "/run/chassis/power/good"),
         ("fence_reset_file", "/run/chassis/sibling/reset"),
         ("fence_held_file", "/run/chassis/sibling/held"),
@@ -31,11 +33,13 @@ pub(super) fn values(more: &[(&str, &str)]) -> Values {
     values
 }
 
-/// A CIB of the installed Pacemaker's newest schema with the template in it.
+/// A CIB of the installed Pacemaker's newest schema with the template in it, in a cluster with quorum.
 pub(super) fn cib(more: &[(&str, &str)]) -> Element {
     let template = load("redundant-bmc").unwrap().unwrap();
     let filled = fill(&template, &values(more)).unwrap();
-    merge_into(empty().unwrap(), &filled).unwrap().wanted
+    let mut cib = merge_into(empty().unwrap(), &filled).unwrap().wanted;
+    cib.set_attribute("have-quorum", "1");
+    cib
 }
 
 /// Two nodes as the scheduler sees them.
@@ -50,7 +54,6 @@ impl Paper {
     /// Both online and nothing running. Scores of `settings` and `mux` per node; none: not promotable.
     pub(super) fn new(more: &[(&str, &str)], scores: [[Option<i32>; 2]; 2]) -> Self {
         let mut cib = cib(more);
-        cib.set_attribute("have-quorum", "1");
         let configuration = cib.child_or_new("configuration");
         for (id, name) in NODES {
             let node = element("node", &[("id", id), ("uname", name)]);

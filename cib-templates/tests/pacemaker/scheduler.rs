@@ -1,6 +1,6 @@
 //! What Pacemaker's own scheduler does with the filled template. No cluster is needed: `crm_simulate`.
 
-use crate::paper::{Outcome, Paper};
+use crate::paper::{Outcome, Paper, cib};
 
 /// bmc0 is Active, bmc1 Passive and in sync; scores as the settings agent then sets them.
 fn running(more: &[(&str, &str)]) -> Paper {
@@ -179,6 +179,19 @@ fn a_service_that_fails_is_restarted_in_place_and_takes_no_other_down() {
     outcome.assert_order(&["stop fan bmc0", "start fan bmc0"]);
     let others = outcome.actions.iter().filter(|action| !action.contains("fan"));
     assert_eq!(others.count(), 0, "{:#?}", outcome.actions);
+}
+
+#[test]
+fn a_service_that_fails_to_start_is_started_again_in_place() {
+    let outcome = Paper::healthy(&[]).run(&["--op-fail=fan_start_0@bmc0=1"]);
+    let outcome = outcome.paper.run(&[]);
+    outcome.assert_active("bmc0");
+    outcome.assert_order(&["stop fan bmc0", "start fan bmc0"]);
+    // The controller would count one failed start as infinitely many; crm_simulate has no controller.
+    let fatal = cib(&[])
+        .by_id("cib-bootstrap-options-start-failure-is-fatal")
+        .cloned();
+    assert_eq!(fatal.unwrap().attribute("value"), Some("false"));
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use std::fs;
 
 use cib_templates::cluster::{Applied, Cib, CibError, verify};
-use cib_templates::fill::fill;
+use cib_templates::fill::{complete, fill};
 use cib_templates::library::load;
 use cib_templates::tool::Tool;
+use cib_templates::values::{Origin, Values};
 use cib_templates::xml::Element;
 
 use crate::paper::{cib, values};
@@ -83,6 +84,31 @@ fn another_policy_is_one_push_and_leaves_what_others_added() {
     let after = cib.query().unwrap();
     assert!(after.by_id("location-settings-external").is_none());
     assert!(after.by_id("theirs").is_some());
+}
+
+#[test]
+fn a_change_of_one_parameter_keeps_what_the_cluster_has_of_the_others() {
+    let (_folder, cib) = empty_cib();
+    let template = load("redundant-bmc").unwrap().unwrap();
+    let given = values(EXTERNAL);
+    cib.apply(&fill(&template, &given).unwrap()).unwrap();
+    let nodes = r#"<nodes><node id="1" uname="bmc0"/><node id="2" uname="bmc1"/></nodes>"#;
+    cib.tool("cibadmin")
+        .args(["--replace", "--scope=nodes", "--xml-text", nodes])
+        .run()
+        .unwrap();
+
+    let mut change = Values::new();
+    change.set("fan_migration_threshold", "4", Origin::CommandLine);
+    let completed = complete(&template, &cib.query().unwrap(), change);
+    for (name, value, _) in given.iter() {
+        assert_eq!(completed.get(name).map(|found| found.0), Some(value), "{name}");
+    }
+    let filled = fill(&template, &completed).unwrap();
+    assert_eq!(cib.apply(&filled).unwrap(), Applied::Changed);
+    let threshold = "fan-meta_attributes-migration-threshold";
+    let after = cib.query().unwrap();
+    assert_eq!(after.by_id(threshold).unwrap().attribute("value"), Some("4"));
 }
 
 #[test]
