@@ -1,0 +1,148 @@
+//! Prints bmc-ha's numbers next to those of its peers, measured in the same run on the same lab.
+
+mod cpg;
+mod failover;
+mod inside;
+mod monitors;
+mod replication;
+mod sizes;
+mod stats;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use lab::{Lab, Node, Options, Provision};
+
+/// Prints bmc-ha's numbers next to those of its peers. Ratios within one run mean something; absolute times are
+/// those of this machine.
+#[derive(Debug, Parser)]
+#[command(
+    after_help = "Examples:\n  scripts/bench\n  scripts/bench monitors\n  scripts/bench failover --rounds 3"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    what: Option<What>,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Part {
+    /// One monitor of each agent, next to ocf:pacemaker:Stateful and a hello world.
+    Monitors {
+        /// How often each is run.
+        #[arg(long, default_value_t = 300)]
+        count: u32,
+    },
+    /// A 1 KiB setting from close() on the Active to visible on the Passive, next to a CPG round trip.
+    Replication {
+        /// How many changes.
+        #[arg(long, default_value_t = 300)]
+        count: u32,
+    },
+    /// The Active's power cut, next to stock Pacemaker moving one address without fencing.
+    Failover {
+        /// How many power cuts per token timeout.
+        #[arg(long, default_value_t = 3)]
+        rounds: u32,
+    },
+    /// Size of the programs on flash, and memory of the bridge.
+    Sizes,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    #[command(flatten)]
+    Part(Part),
+    /// What runs inside a BMC; started by the other parts.
+    #[command(subcommand, hide = true)]
+    Inside(Inside),
+}
+
+#[derive(Debug, Subcommand)]
+enum Inside {
+    /// Runs the commands given as JSON on standard input.
+    Cases {
+        #[arg(long)]
+        count: u32,
+    },
+    /// Writes a setting for each name on standard input.
+    WriteSettings {
+        #[arg(long)]
+        folder: PathBuf,
+        #[arg(long)]
+        size: usize,
+    },
+    /// Prints when settings become visible.
+    WatchSettings {
+        #[arg(long)]
+        folder: PathBuf,
+    },
+    /// Answers each CPG message.
+    CpgEcho,
+    /// Times CPG round trips.
+    CpgPing {
+        #[arg(long)]
+        count: u32,
+        #[arg(long)]
+        size: usize,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().what {
+        None => all(),
+        Some(What::Part(part)) => one(part),
+        Some(What::Inside(inside)) => run_inside(&inside),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn all() -> Result<()> {
+    sizes::programs()?;
+    with_lab(|lab, active| {
+        monitors::run(lab, active, 300)?;
+        replication::run(lab, active, 300)?;
+        sizes::memory(lab, active)
+    })?;
+    failover::run(3)
+}
+
+fn one(part: Part) -> Result<()> {
+    match part {
+        Part::Monitors { count } => with_lab(|lab, active| monitors::run(lab, active, count)),
+        Part::Replication { count } => with_lab(|lab, active| replication::run(lab, active, count)),
+        Part::Failover { rounds } => failover::run(rounds),
+        Part::Sizes => {
+            sizes::programs()?;
+            with_lab(sizes::memory)
+        }
+    }
+}
+
+/// A provisioned lab at rest; taken down at the end.
+fn with_lab(measure: impl FnOnce(&Lab, Node) -> Result<()>) -> Result<()> {
+    eprintln!("bench: booting and provisioning two BMCs");
+    let lab = Lab::up(&Options::named("bench")?)?;
+    lab.provision(&Provision::default())?;
+    let active = lab.settle()?;
+    measure(&lab, active)?;
+    Ok(lab.down()?)
+}
+
+fn run_inside(inside: &Inside) -> Result<()> {
+    match inside {
+        Inside::Cases { count } => inside::run_cases(*count),
+        Inside::WriteSettings { folder, size } => inside::write_settings(folder, *size),
+        Inside::WatchSettings { folder } => inside::watch_settings(folder),
+        Inside::CpgEcho => cpg::echo(),
+        Inside::CpgPing { count, size } => cpg::ping(*count, *size),
+    }
+}

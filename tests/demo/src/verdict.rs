@@ -1,0 +1,92 @@
+//! The five invariants, one by one: what the chassis's log and both BMCs' disks say about each.
+
+use anyhow::Result;
+use bmc_bridge_control::messages::{Role, Sync};
+use chassis_sim::messages::Event;
+use lab::{Lab, Mark, Node};
+
+use crate::outside::Outside;
+use crate::screen::Screen;
+
+/// Prints the verdict; true when every invariant held.
+pub(crate) fn print(lab: &Lab, screen: &Screen, mark: Mark, active: Node, outside: &Outside) -> Result<bool> {
+    screen.say("1 two BMCs never drive the chassis, 2 the host never notices:");
+    for line in lab.chassis()?.verdict(mark)? {
+        screen.output(&format!("  {line}"));
+    }
+    let chassis = lab.chassis()?.assert_invariants(mark).is_ok();
+    let judgements = [
+        settings_are_equal(lab)?,
+        nobody_was_promoted_out_of_sync(lab, mark, active)?,
+        outside.untouched(lab)?,
+    ];
+    let mut held = chassis;
+    for judgement in judgements {
+        held &= judgement.held;
+        if judgement.held {
+            screen.kept(&judgement.text)
+        } else {
+            screen.broken(&judgement.text)
+        }
+    }
+    screen.say("");
+    screen.say(if held {
+        "All five invariants held."
+    } else {
+        "An invariant was BROKEN."
+    });
+    Ok(held)
+}
+
+/// What was found about one invariant.
+#[derive(Debug)]
+pub(crate) struct Judgement {
+    pub(crate) held: bool,
+    pub(crate) text: String,
+}
+
+fn settings_are_equal(lab: &Lab) -> Result<Judgement> {
+    let differences = lab.differences()?;
+    let text = match differences.as_slice() {
+        [] => {
+            "3 no acknowledged setting was lost: both copies are equal, byte by byte and with their metadata"
+                .into()
+        }
+        some => format!("3 the copies differ: {}", some.join(", ")),
+    };
+    Ok(Judgement {
+        held: differences.is_empty(),
+        text,
+    })
+}
+
+/// Each time the mux changed hands, the log of the new holder's bridge says what its copy was.
+fn nobody_was_promoted_out_of_sync(lab: &Lab, mark: Mark, active: Node) -> Result<Judgement> {
+    let takeovers = lab
+        .chassis()?
+        .records(mark)?
+        .iter()
+        .filter(|record| matches!(record.event, Event::MuxGranted { .. }))
+        .count();
+    let mut unready = Vec::new();
+    for node in Node::BOTH {
+        let entries = lab.journal(node, mark.at)?;
+        let promoted = entries
+            .iter()
+            .filter(|entry| entry.who == "corosync-bridge" && entry.message.contains("promoted"));
+        unready.extend(
+            promoted
+                .filter(|entry| entry.message.contains("not in sync"))
+                .map(|entry| entry.message.clone()),
+        );
+    }
+    let (source, copy) = (lab.bridge_status(active)?, lab.bridge_status(active.sibling())?);
+    let in_sync =
+        source.role == Role::Active && copy.sync == Sync::InSync && copy.position == source.position;
+    Ok(Judgement {
+        held: unready.is_empty() && in_sync,
+        text: format!(
+            "4 the mux changed hands {takeovers} times, each time to a BMC whose settings were in sync"
+        ),
+    })
+}
