@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use crate::corosync::{CallError, Cpg, CpgEvent, Quorum, SendOutcome, cmap};
+use bmc_corosync::{CallError, Cpg, CpgEvent, Quorum, SendOutcome, cmap};
 
 /// First pause before Corosync is tried again. It is restarted in about a second, and its absence keeps this
 /// BMC from being promoted, so the bridge is back soon after it.
@@ -221,7 +221,7 @@ fn connect(group: &str) -> Result<(Up, BTreeMap<u32, String>), CallError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::corosync::error::CsError;
+    use bmc_corosync::CsError;
 
     #[test]
     fn without_corosync_tries_get_rarer_and_only_news_is_told() {

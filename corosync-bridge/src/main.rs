@@ -5,7 +5,6 @@
 //! | [`options`] | the command line |
 //! | [`daemon`] | the loop: tells the replication core what happens, carries out what it wants |
 //! | [`link`] | the connection to Corosync: joined, or waiting for it to come back |
-//! | [`corosync`] | safe wrappers of libcpg, libcmap and libquorum |
 //! | [`watcher`] | sees changes to the replicated paths |
 //! | [`control_server`] | serves the control socket |
 //! | [`status`] | puts a status together |
@@ -15,7 +14,6 @@
 //! | [`instance`] | keeps a second bridge from running |
 
 mod control_server;
-mod corosync;
 mod daemon;
 mod instance;
 mod link;

@@ -5,9 +5,9 @@ use std::fmt::{self, Display};
 
 use bmc_replication::{NodeId, Notice, Position, Role, RoleCause, Sync};
 
-use crate::corosync::Reason;
 use crate::link::Link;
 use crate::log;
+use bmc_corosync::Reason;
 
 /// Names of nodes.
 pub(crate) trait Names {

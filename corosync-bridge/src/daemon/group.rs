@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bmc_replication::{Event, NodeId};
 
 use super::Daemon;
-use crate::corosync::{CallError, CpgEvent, Reason, SendOutcome};
 use crate::{log, narrate};
+use bmc_corosync::{CallError, CpgEvent, Reason, SendOutcome};
 
 /// Events taken from the group before anything else gets a turn. More makes a client wait longer while a
 /// sibling sends much.

@@ -9,7 +9,7 @@ macro_rules! cs_errors {
     ($($variant:ident = $constant:ident),+ $(,)?) => {
         /// What a Corosync library answered instead of `CS_OK`, by the names of `corosync/corotypes.h`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(crate) enum CsError {
+        pub enum CsError {
             $(#[doc = stringify!($constant)] $variant,)+
             /// A number that the headers of the build did not know.
             Unknown(sys::cs_error_t),
@@ -17,7 +17,7 @@ macro_rules! cs_errors {
 
         impl CsError {
             /// Success is `Ok`, everything else has a name.
-            pub(crate) fn check(code: sys::cs_error_t) -> Result<(), Self> {
+            pub fn check(code: sys::cs_error_t) -> Result<(), Self> {
                 match code {
                     sys::CS_OK => Ok(()),
                     $(sys::$constant => Err(Self::$variant),)+
@@ -72,15 +72,15 @@ cs_errors! {
 /// A call of a Corosync library that failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{call}: {code}")]
-pub(crate) struct CallError {
+pub struct CallError {
     /// The C function, with what it was called for where that matters.
-    pub(crate) call: &'static str,
+    pub call: &'static str,
     /// What it answered.
-    pub(crate) code: CsError,
+    pub code: CsError,
 }
 
 /// Turns the answer of `call` into a result.
-pub(crate) fn check(call: &'static str, code: sys::cs_error_t) -> Result<(), CallError> {
+pub fn check(call: &'static str, code: sys::cs_error_t) -> Result<(), CallError> {
     CsError::check(code).map_err(|code| CallError { call, code })
 }
 

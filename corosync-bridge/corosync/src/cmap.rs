@@ -12,7 +12,7 @@ use super::sys;
 const NAME_BYTES: usize = 256;
 
 /// Node ids and names of the nodelist. A node without a name is not in it.
-pub(crate) fn node_names() -> Result<BTreeMap<u32, String>, CallError> {
+pub fn node_names() -> Result<BTreeMap<u32, String>, CallError> {
     let map = Cmap::connect()?;
     let mut names = BTreeMap::new();
     for key in map.keys(c"nodelist.node.")? {

@@ -11,7 +11,7 @@ use super::sys;
 
 /// A subscription to quorum changes.
 #[derive(Debug)]
-pub(crate) struct Quorum {
+pub struct Quorum {
     handle: sys::quorum_handle_t,
     /// Shared with the library by address; `Rc` keeps that address while `Quorum` moves.
     quorate: Rc<Cell<bool>>,
@@ -20,7 +20,7 @@ pub(crate) struct Quorum {
 
 impl Quorum {
     /// Connects to Corosync and subscribes.
-    pub(crate) fn track() -> Result<Self, CallError> {
+    pub fn track() -> Result<Self, CallError> {
         let mut quorum = Self::connect()?;
         quorum.fd = quorum.get_fd()?;
         // SAFETY: the handle is open.
@@ -31,14 +31,14 @@ impl Quorum {
     }
 
     /// Takes the changes that have come. Never blocks.
-    pub(crate) fn dispatch(&mut self) -> Result<(), CallError> {
+    pub fn dispatch(&mut self) -> Result<(), CallError> {
         // SAFETY: the handle is open; its callback only sets the cell.
         let code = unsafe { sys::quorum_dispatch(self.handle, sys::CS_DISPATCH_ALL) };
         check("quorum_dispatch", code)
     }
 
     /// Whether this partition has quorum, as of the last dispatch.
-    pub(crate) fn is_quorate(&self) -> bool {
+    pub fn is_quorate(&self) -> bool {
         self.quorate.get()
     }
 

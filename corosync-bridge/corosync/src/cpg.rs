@@ -14,7 +14,7 @@ use super::sys;
 
 /// Something that happened in the group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum CpgEvent {
+pub enum CpgEvent {
     /// A member sent a message; one's own messages come too.
     Message {
         /// Node id of the sender.
@@ -33,7 +33,7 @@ pub(crate) enum CpgEvent {
 
 /// Why a member went (`cpg_reason_t`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reason {
+pub enum Reason {
     /// It left by itself.
     Left,
     /// Its node is not in this partition any more.
@@ -57,7 +57,7 @@ impl From<u32> for Reason {
 
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SendOutcome {
+pub enum SendOutcome {
     /// Corosync has taken it and delivers it to every member, this one too.
     Taken,
     /// Corosync has no room now: its queue is full or the membership is changing. Try again later.
@@ -69,7 +69,7 @@ type Inbox = RefCell<VecDeque<CpgEvent>>;
 
 /// A membership in one group. Dropping it leaves the group.
 #[derive(Debug)]
-pub(crate) struct Cpg {
+pub struct Cpg {
     handle: sys::cpg_handle_t,
     /// Shared with the library by address; `Rc` keeps that address while `Cpg` moves.
     inbox: Rc<Inbox>,
@@ -80,7 +80,7 @@ pub(crate) struct Cpg {
 impl Cpg {
     /// Connects to Corosync and joins `group`. That the join is done is told by the first
     /// [`CpgEvent::Membership`] that names this node.
-    pub(crate) fn join(group: &str) -> Result<Self, CallError> {
+    pub fn join(group: &str) -> Result<Self, CallError> {
         let mut cpg = Self::connect()?;
         cpg.fd = cpg.get_fd()?;
         cpg.node_id = cpg.get_node_id()?;
@@ -92,12 +92,12 @@ impl Cpg {
     }
 
     /// This node's id.
-    pub(crate) fn node_id(&self) -> u32 {
+    pub fn node_id(&self) -> u32 {
         self.node_id
     }
 
     /// Takes what happened next, if anything has. Never blocks.
-    pub(crate) fn next_event(&mut self) -> Result<Option<CpgEvent>, CallError> {
+    pub fn next_event(&mut self) -> Result<Option<CpgEvent>, CallError> {
         if self.inbox.borrow().is_empty() {
             // SAFETY: the handle is open; its callbacks touch only the inbox, which is not borrowed now.
             let code = unsafe { sys::cpg_dispatch(self.handle, sys::CS_DISPATCH_ONE_NONBLOCKING) };
@@ -114,7 +114,7 @@ impl Cpg {
     }
 
     /// Sends `bytes` to the group in agreed order. Never blocks.
-    pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<SendOutcome, CallError> {
+    pub fn send(&mut self, bytes: &[u8]) -> Result<SendOutcome, CallError> {
         if self.is_flow_controlled()? {
             return Ok(SendOutcome::NoRoom);
         }

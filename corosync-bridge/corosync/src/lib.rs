@@ -1,4 +1,4 @@
-//! Corosync's client libraries, made safe. The only place in the bridge with `unsafe` in it.
+//! Corosync's client libraries, made safe. The only crate with `unsafe` in it.
 //!
 //! | module | what it is |
 //! |---|---|
@@ -11,12 +11,12 @@
 //! A connection is a value: dropping it closes it. What callbacks deliver lands in an inbox that belongs to
 //! that value and is reached through the library's context pointer. Nothing is global.
 
-pub(crate) mod cmap;
-pub(crate) mod cpg;
-pub(crate) mod error;
-pub(crate) mod quorum;
+pub mod cmap;
+pub mod cpg;
+pub mod error;
+pub mod quorum;
 mod sys;
 
-pub(crate) use cpg::{Cpg, CpgEvent, Reason, SendOutcome};
-pub(crate) use error::CallError;
-pub(crate) use quorum::Quorum;
+pub use cpg::{Cpg, CpgEvent, Reason, SendOutcome};
+pub use error::{CallError, CsError};
+pub use quorum::Quorum;
