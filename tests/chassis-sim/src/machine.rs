@@ -92,13 +92,7 @@ impl Machine {
     fn run(&self) {
         loop {
             match self.next_order() {
-                Ok(ORDER_BOOT) => {
-                    let wants_reboot = self.boot_and_watch().unwrap_or_else(|error| {
-                        eprintln!("chassis-sim: boot {}: {error}", self.config.name);
-                        false
-                    });
-                    self.hub.act(|chassis| chassis.os_gone(self.slot, wants_reboot));
-                }
+                Ok(ORDER_BOOT) => self.live(),
                 // It had ended by itself before the order came.
                 Ok(_) => {}
                 Err(errno) => {
@@ -117,17 +111,38 @@ impl Machine {
         }
     }
 
-    /// Boots, and returns when nothing is left; answers whether the system asked for a reboot.
-    fn boot_and_watch(&self) -> io::Result<bool> {
-        let mut booted = self.spawn()?;
+    /// One life of the BMC's operating system, from its boot until nothing of it is left.
+    fn live(&self) {
+        let wants_reboot = match self.spawn() {
+            Ok(mut booted) => match self.watch(&mut booted) {
+                Ok(wants_reboot) => wants_reboot,
+                Err(error) => {
+                    // Whether something still runs is not known, and a guess would be taken for a proof.
+                    eprintln!(
+                        "chassis-sim: watch {}: {error}; it is never reported as gone",
+                        self.config.name
+                    );
+                    return;
+                }
+            },
+            Err(error) => {
+                eprintln!("chassis-sim: boot {}: {error}", self.config.name);
+                false
+            }
+        };
+        self.hub.act(|chassis| chassis.os_gone(self.slot, wants_reboot));
+    }
+
+    /// Returns when nothing is left; answers whether the system asked for a reboot.
+    fn watch(&self, booted: &mut Booted) -> io::Result<bool> {
         loop {
-            let Some((init, init_handle)) = self.await_init(&booted)? else {
-                return self.finish(&mut booted, None);
+            let Some((init, init_handle)) = self.await_init(booted)? else {
+                return self.finish(booted, None);
             };
             self.hub
                 .act(|chassis| chassis.os_started(self.slot, init.as_raw_nonzero().get()));
             match self.wait(init_handle.as_fd(), None)? {
-                Wake::Kill => return self.finish(&mut booted, Some(&init_handle)),
+                Wake::Kill => return self.finish(booted, Some(&init_handle)),
                 Wake::Ended | Wake::Timeout => self.hub.act(|chassis| chassis.os_ended(self.slot)),
             }
         }
@@ -139,7 +154,7 @@ impl Machine {
             .append(true)
             .create(true)
             .open(&self.config.console)?;
-        let child = Command::new("setpriv")
+        let mut child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "--", "setsid", "--"])
             .args(&self.config.boot)
             .stdin(Stdio::null())
@@ -147,8 +162,14 @@ impl Machine {
             .stderr(console)
             .spawn()?;
         let pid = Pid::from_child(&child);
-        let handle = pidfd_open(pid, PidfdFlags::empty())?;
-        Ok(Booted { child, pid, handle })
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(handle) => Ok(Booted { child, pid, handle }),
+            Err(errno) => {
+                child.kill()?;
+                child.wait()?;
+                Err(errno.into())
+            }
+        }
     }
 
     /// Waits for a PID 1; none when it was killed, ended before there was one, or took too long.
@@ -206,6 +227,8 @@ impl Machine {
                 }
             }
         }
+        // A group of its own it has only once setsid(1) has run, so this kill does not reach it through the group.
+        pidfd_send_signal(&booted.handle, Signal::KILL)?;
         match kill_process_group(booted.pid, Signal::KILL) {
             Ok(()) | Err(Errno::SRCH) => {}
             Err(errno) => return Err(errno.into()),
