@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cib_templates::cluster::{empty, merge_into};
 use cib_templates::fill::fill;
@@ -127,19 +127,28 @@ impl Paper {
         self
     }
 
-    /// Lets the scheduler act until it is content; `events` are crm_simulate's options.
+    /// Lets the scheduler act until it is content. `events` are crm_simulate's options: what happened before
+    /// it looks (`--node-fail`, `--op-inject`) or fails while it acts (`--op-fail`).
     pub(super) fn run(mut self, events: &[&str]) -> Outcome {
-        let (input, output) = (self.path("in.xml"), self.path("out.xml"));
+        let (during, before): (Vec<&str>, Vec<&str>) =
+            events.iter().partition(|event| event.starts_with("--op-fail"));
+        let (input, happened, output) = (
+            self.path("in.xml"),
+            self.path("happened.xml"),
+            self.path("out.xml"),
+        );
         fs::write(&input, self.cib.to_document().unwrap()).unwrap();
-        let said = Tool::new("crm_simulate")
-            .args(["--simulate", "--output-as=xml"])
-            .args(events.iter().copied())
-            .arg(format!("--xml-file={}", input.display()))
-            .arg(format!("--save-output={}", output.display()))
-            .run()
-            .unwrap();
+        // Two steps, because crm_simulate 3.0.0 breaks off its XML after what happened before.
+        let start = if before.is_empty() {
+            input
+        } else {
+            simulate(&before, &input, "--save-input", &happened);
+            happened
+        };
+        let options: Vec<&str> = during.into_iter().chain(["--simulate"]).collect();
+        let said = simulate(&options, &start, "--save-output", &output);
         self.cib = Element::parse(&fs::read_to_string(&output).unwrap()).unwrap();
-        Outcome::new(self, &Element::parse(&said).unwrap())
+        Outcome::new(self, &said)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -245,6 +254,17 @@ impl Outcome {
             );
         }
     }
+}
+
+fn simulate(options: &[&str], input: &Path, to: &str, output: &Path) -> Element {
+    let said = Tool::new("crm_simulate")
+        .arg("--output-as=xml")
+        .args(options.iter().copied())
+        .arg(format!("--xml-file={}", input.display()))
+        .arg(format!("{to}={}", output.display()))
+        .run()
+        .unwrap();
+    Element::parse(&said).unwrap()
 }
 
 fn element(name: &str, attributes: &[(&str, &str)]) -> Element {
