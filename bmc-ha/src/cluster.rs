@@ -23,6 +23,14 @@ pub(crate) enum ClusterError {
         /// What the tool said.
         source: ToolError,
     },
+    /// A tool reported errors.
+    #[error("{action}: {message}")]
+    Reported {
+        /// What was attempted.
+        action: &'static str,
+        /// What the tool said.
+        message: String,
+    },
     /// A tool's answer is not what its schema promises.
     #[error("{action}: the answer is not XML: {source}")]
     Xml {
@@ -51,10 +59,28 @@ pub(crate) enum ClusterError {
 
 /// Runs a tool whose answer is XML.
 fn ask(action: &'static str, tool: &Tool) -> Result<Element, ClusterError> {
-    let answer = tool
-        .run()
-        .map_err(|source| ClusterError::Tool { action, source })?;
-    Element::parse(&answer).map_err(|source| ClusterError::Xml { action, source })
+    let failed = |source| ClusterError::Tool { action, source };
+    let output = tool.output().map_err(failed)?;
+    let answer = Element::parse(&output.stdout);
+    if output.code == Some(0) {
+        return answer.map_err(|source| ClusterError::Xml { action, source });
+    }
+    match answer.as_ref().map(reported).unwrap_or_default() {
+        message if message.is_empty() => Err(failed(tool.failed(&output))),
+        message => Err(ClusterError::Reported { action, message }),
+    }
+}
+
+/// The errors that a tool reports within its XML, in words.
+fn reported(answer: &Element) -> String {
+    let all = answer.descendants().into_iter();
+    let errors = all.filter(|element| element.name == "error").map(|error| {
+        let text = error.text.as_str();
+        // The tool puts its name or the severity in front, this command says what was attempted instead.
+        let prefixed = text.split_once(": ").filter(|(first, _)| !first.contains(' '));
+        prefixed.map_or(text, |(_, rest)| rest)
+    });
+    errors.collect::<Vec<_>>().join("; ")
 }
 
 /// Reads the whole CIB.
@@ -79,10 +105,14 @@ pub(crate) fn local_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
+/// How long a controller may take to say what it is at. A dead one is waited for this long.
+const CONTROLLER_TIMEOUT: &str = "--timeout=1s";
+
 /// What the controller is at, such as `S_IDLE`.
 pub(crate) fn controller_state(dc: &str) -> Result<String, ClusterError> {
     let action = "ask the controller what it is at";
-    let admin = Tool::new("crmadmin").args(["--output-as=xml", &format!("--status={dc}")]);
+    let admin =
+        Tool::new("crmadmin").args(["--output-as=xml", CONTROLLER_TIMEOUT, &format!("--status={dc}")]);
     let answer = ask(action, &admin)?;
     let state = answer.descendants().into_iter().find_map(|element| {
         (element.name == "crmd")
@@ -93,4 +123,31 @@ pub(crate) fn controller_state(dc: &str) -> Result<String, ClusterError> {
         action,
         part: "state of the controller",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_tool_reports_in_xml_is_told_in_its_words() {
+        let answer = r#"<pacemaker-result><status code="102"><errors>
+            <error>error: Could not connect to launcher: Connection refused</error>
+            <error>crm_mon: Connection to cluster failed: Connection refused</error>
+            </errors></status></pacemaker-result>"#;
+        let tool = Tool::new("sh").args(["-c", "cat; exit 102"]).input(answer);
+        let error = ask("read the cluster's state", &tool).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "read the cluster's state: Could not connect to launcher: Connection refused; \
+             Connection to cluster failed: Connection refused"
+        );
+    }
+
+    #[test]
+    fn a_tool_that_fails_without_a_word_of_xml_is_named() {
+        let tool = Tool::new("sh").args(["-c", "echo no such device >&2; exit 6"]);
+        let error = ask("read the CIB", &tool).unwrap_err().to_string();
+        assert!(error.contains("exit status 6: no such device"), "{error}");
+    }
 }

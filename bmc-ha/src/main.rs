@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     match run(&cli) {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("bmc-ha: {error:#}");
+            eprintln!("bmc-ha: {}", sentence(&error));
             Exit::of(&error).into()
         }
     }
@@ -38,5 +38,31 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Template { command } => template::run(command, cli.output),
         Command::Completion { shell } => Ok(documents::completion(*shell)),
         Command::Man { out } => Ok(documents::man(out)?),
+    }
+}
+
+/// An error and its causes, without those that a message before them already told.
+fn sentence(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |said, cause| {
+        let cause = cause.to_string();
+        match said.as_str() {
+            "" => cause,
+            text if text.contains(&cause) => said,
+            _ => format!("{said}: {cause}"),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let cause = std::io::Error::other("no space");
+        let error = anyhow::Error::new(cause)
+            .context("write a: no space")
+            .context("apply");
+        assert_eq!(sentence(&error), "apply: write a: no space");
     }
 }

@@ -415,6 +415,20 @@ mod tests {
     }
 
     #[test]
+    fn after_a_takeover_the_lost_node_is_offline_and_its_reset_is_on_record() {
+        let view = view(include_str!("../../tests/samples/sibling-lost.crm_mon.xml"));
+        assert_eq!(view.dc.as_deref(), Some("bmc1"));
+        assert!(view.quorate && !view.node("bmc0").unwrap().takes_part());
+        assert_eq!(view.promoted_on("settings").collect::<Vec<_>>(), ["bmc1"]);
+        assert_eq!(
+            view.instances_of("fence-bmc1").next().unwrap().role,
+            Role::Stopped
+        );
+        assert_eq!(view.fence_events[0].status, "success");
+        assert_eq!(view.fence_events[0].delegate.as_deref(), Some("bmc1"));
+    }
+
+    #[test]
     fn failures_fence_events_and_a_lost_node_are_read() {
         let view = view(
             r#"<pacemaker-result>

@@ -26,7 +26,8 @@ pub(crate) enum ChoiceError {
     },
 }
 
-/// The BMC that is meant: the one that was named, or the only one that is not the Active.
+/// The BMC that is meant: the one that was named, the only one that is not the Active, or the only one of
+/// those that could be.
 pub(crate) fn choose<'a>(report: &'a Report, named: Option<&str>) -> Result<&'a BmcReport, ChoiceError> {
     let names = |bmcs: &[&BmcReport]| {
         bmcs.iter()
@@ -49,8 +50,9 @@ pub(crate) fn choose<'a>(report: &'a Report, named: Option<&str>) -> Result<&'a 
         .iter()
         .filter(|bmc| bmc.role != BmcRole::Active)
         .collect();
-    match others.as_slice() {
-        [one] => Ok(one),
+    let able: Vec<&BmcReport> = others.iter().copied().filter(|bmc| bmc.can_be_active).collect();
+    match (others.as_slice(), able.as_slice()) {
+        ([one], _) | (_, [one]) => Ok(one),
         _ => Err(ChoiceError::Ambiguous {
             candidates: names(&others),
         }),
@@ -164,9 +166,11 @@ mod tests {
         let mut report = judge(&fixtures::at_rest("bmc0"));
         let error = choose(&report, Some("bmc7")).unwrap_err().to_string();
         assert!(error.contains("bmc7") && error.contains("bmc0, bmc1"), "{error}");
-        report.bmcs[0].role = BmcRole::Passive;
+        report.bmcs[0].role = BmcRole::None;
         let error = choose(&report, None).unwrap_err().to_string();
         assert!(error.contains("bmc0, bmc1"), "{error}");
+        report.bmcs[0].can_be_active = false;
+        assert_eq!(choose(&report, None).unwrap().name, "bmc1");
     }
 
     #[test]

@@ -10,7 +10,7 @@ pub(crate) fn report(view: &View, configuration: &Configuration) -> FencingRepor
     let ended = view.fence_events.iter().find(|event| event.status != "pending");
     let pending = view.fence_events.iter().filter(|event| event.status == "pending");
     FencingReport {
-        enabled: view.fencing_enabled,
+        enabled: Some(view.fencing_enabled),
         devices: configuration
             .fence_devices
             .iter()

@@ -45,7 +45,7 @@ pub(crate) fn report(observed: &Observed) -> Report {
         fencing: match (view, &observed.configuration) {
             (Some(view), Some(configuration)) => fencing::report(view, configuration),
             _ => FencingReport {
-                enabled: false,
+                enabled: None,
                 devices: Vec::new(),
                 last: None,
                 pending: Vec::new(),

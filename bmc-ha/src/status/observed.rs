@@ -44,11 +44,13 @@ impl Observed {
         let settings = configuration.as_ref().and_then(|all| all.settings.as_ref());
         let mux = configuration.as_ref().and_then(|all| all.mux.as_ref());
         let dc = view.as_ref().ok().and_then(|view| view.dc.as_deref());
+        // The hardware right after the cluster, so that both words are of the same moment.
+        let mux = mux::held_here(mux).map_err(|error| error.to_string());
         Self {
             local: cluster::local_name(),
-            controller: dc.and_then(|dc| cluster::controller_state(dc).ok()),
             bridge: bridge::status(settings).map_err(|error| error.to_string()),
-            mux: mux::held_here(mux).map_err(|error| error.to_string()),
+            controller: dc.and_then(|dc| cluster::controller_state(dc).ok()),
+            mux,
             view,
             cib,
             configuration,

@@ -143,8 +143,8 @@ pub(crate) struct SyncReport {
 /// Fencing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct FencingReport {
-    /// Whether it is turned on.
-    pub(crate) enabled: bool,
+    /// Whether it is turned on; not known when Pacemaker does not answer.
+    pub(crate) enabled: Option<bool>,
     /// The devices.
     pub(crate) devices: Vec<DeviceReport>,
     /// The last reset that ended.

@@ -216,8 +216,10 @@ fn settings(report: &Report) -> String {
 
 fn fencing(report: &Report) -> String {
     let fencing = &report.fencing;
-    if !fencing.enabled {
-        return "off".to_owned();
+    match fencing.enabled {
+        Some(true) => {}
+        Some(false) => return "off".to_owned(),
+        None => return "unknown".to_owned(),
     }
     let device = |device: &DeviceReport| match (&device.running_on, device.failed) {
         (Some(node), false) => format!("{} on {node}", device.id),
