@@ -44,7 +44,7 @@ const BAD_PARAMETERS: &[(&str, &str, &str)] = &[
     ("fan", "fail_safe_duty", "101"),
     ("power", "object_path", "no/slash"),
     ("power", "power_good_file", "good"),
-    ("target", "unit", ""),
+    ("target", "unit", "no-suffix"),
 ];
 
 /// What makes a fan, power or mux agent complete, so that only the bad parameter is wrong.
@@ -76,17 +76,23 @@ fn agents(stage: &Stage<'_>) -> Result<()> {
     Ok(())
 }
 
+/// What makes the fence agent complete, so that only the bad option is wrong. The last of two equal options counts.
+const GOOD_OPTIONS: &[&str] = &[
+    "--reset-file=/run/chassis/sibling/reset",
+    "--held-file=/run/chassis/sibling/held",
+];
+
 fn fence_agent(stage: &Stage<'_>) -> Result<()> {
     for (option, name) in [
         ("--reset-file=relative", "reset_file"),
         ("--power-timeout=never", "power_timeout"),
         ("--action=explode", "action"),
+        ("--colour=red", "colour"),
     ] {
-        let output = stage.lab.exec(
-            Node::Bmc0,
-            &["fence_bmc", "--held-file=/run/chassis/sibling/held", option],
-        )?;
-        refused(&output, option, &[name])?;
+        let mut argv = vec!["fence_bmc"];
+        argv.extend(GOOD_OPTIONS);
+        argv.push(option);
+        refused(&stage.lab.exec(Node::Bmc0, &argv)?, option, &[name])?;
     }
     Ok(())
 }
@@ -94,15 +100,15 @@ fn fence_agent(stage: &Stage<'_>) -> Result<()> {
 /// A file for the bridge, and what a message about it has to name.
 const BAD_CONFIGURATION: &[(&str, &[&str])] = &[
     (
-        r#"{"Files": [{"Path": "/etc/x", "SyncDirection": "Sideways", "SyncType": "Immediate"}]}"#,
+        r#"{"Files": [{"Description": "x", "Path": "/etc/x", "SyncDirection": "Sideways", "SyncType": "Immediate"}]}"#,
         &["SyncDirection", "Sideways"],
     ),
     (
-        r#"{"Files": [{"Path": "etc/x", "SyncDirection": "Active2Passive", "SyncType": "Immediate"}]}"#,
+        r#"{"Files": [{"Description": "x", "Path": "etc/x", "SyncDirection": "Active2Passive", "SyncType": "Immediate"}]}"#,
         &["Path", "etc/x"],
     ),
     (
-        r#"{"Files": [{"Path": "/etc/x", "SyncDirection": "Active2Passive", "SyncType": "Immediate", "Colour": "red"}]}"#,
+        r#"{"Files": [{"Description": "x", "Path": "/etc/x", "SyncDirection": "Active2Passive", "SyncType": "Immediate", "Colour": "red"}]}"#,
         &["Colour"],
     ),
     (r#"{"Folders": []}"#, &["Folders"]),
@@ -125,20 +131,34 @@ fn bridge(stage: &Stage<'_>) -> Result<()> {
 const BAD_VALUES: &[(&str, &str)] = &[
     ("policy=sometimes", "policy"),
     ("address=10.0.0.256", "address"),
-    ("address_prefix=33", "address_prefix"),
+    ("address_prefix=129", "address_prefix"),
     ("fan_fail_safe_duty=101", "fan_fail_safe_duty"),
     ("mux_select_file=relative", "mux_select_file"),
     ("fence_timeout=soon", "fence_timeout"),
     ("colour=red", "colour"),
 ];
 
+/// What makes the template complete, so that only the bad value is wrong.
+const GOOD_VALUES: &[&str] = &[
+    "node0=bmc0",
+    "node1=bmc1",
+    "mux_select_file=/run/chassis/mux/select",
+    "mux_grant_file=/run/chassis/mux/grant",
+    "fan_tach_files=/run/chassis/fans/fan*_input",
+    "fan_duty_files=/run/chassis/fans/pwm*",
+    "power_good_file=/run/chassis/power/good",
+    "fence_reset_file=/run/chassis/sibling/reset",
+    "fence_held_file=/run/chassis/sibling/held",
+    "fence_lock_file=/run/chassis/sibling/fence_lock",
+];
+
 fn template(stage: &Stage<'_>) -> Result<()> {
     for (bad, name) in BAD_VALUES {
-        let output = stage.lab.exec(
-            Node::Bmc0,
-            &["bmc-ha", "template", "verify", "redundant-bmc", "--set", bad],
-        )?;
-        refused(&output, bad, &[name])?;
+        let mut argv = vec!["bmc-ha", "template", "verify", "redundant-bmc"];
+        for value in GOOD_VALUES.iter().chain([bad]) {
+            argv.extend(["--set", value]);
+        }
+        refused(&stage.lab.exec(Node::Bmc0, &argv)?, bad, &[name])?;
     }
     Ok(())
 }

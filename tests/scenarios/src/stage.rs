@@ -93,16 +93,16 @@ impl World {
         let outcome = self.try_play(scenario);
         let took = start.elapsed();
         note(&format!("{} took {}", scenario.name, seconds(took)));
-        outcome.map_err(|error| match &self.lab {
-            Some(lab) => {
-                let text = format!("{error}\n{}", lab.diagnosis());
-                // The next scenario should not suffer from this one: it gets a lab that still settles, or a new one.
-                if lab.settle().is_err() {
-                    self.close();
-                }
-                text
+        outcome.map_err(|error| {
+            let text = match &self.lab {
+                Some(lab) if scenario.on == On::SettledLab => format!("{error}\n{}", lab.diagnosis()),
+                _ => error.to_string(),
+            };
+            // The next scenario should not suffer from this one: it gets a lab that still settles, or a new one.
+            if !(self.provisioned && self.lab.as_ref().is_some_and(|lab| lab.settle().is_ok())) {
+                self.close();
             }
-            None => error.to_string(),
+            text
         })
     }
 
