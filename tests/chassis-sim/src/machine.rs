@@ -214,20 +214,11 @@ impl Machine {
         // Stopped first: what boots it could otherwise start it again between two looks.
         pidfd_send_signal(&booted.handle, Signal::STOP)?;
         if let Some(init) = init {
+            // By its handle, and with it goes all beneath: what follows finds nothing in most cases.
             kill_and_wait(init)?;
         }
-        loop {
-            let left = descendants(booted.pid);
-            if left.is_empty() {
-                break;
-            }
-            for pid in left {
-                if let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) {
-                    kill_and_wait(&handle)?;
-                }
-            }
-        }
-        // A group of its own it has only once setsid(1) has run, so this kill does not reach it through the group.
+        while kill_descendants(booted.pid)? {}
+        // Before setsid(1) has run there is no group of its own yet, and only the first of these kills reaches it.
         pidfd_send_signal(&booted.handle, Signal::KILL)?;
         match kill_process_group(booted.pid, Signal::KILL) {
             Ok(()) | Err(Errno::SRCH) => {}
@@ -236,6 +227,20 @@ impl Machine {
         booted.child.wait()?;
         Ok(false)
     }
+}
+
+/// Kills what is found beneath a process, and answers whether there was anything.
+fn kill_descendants(root: Pid) -> Result<bool, Errno> {
+    let found: Vec<(Pid, OwnedFd)> = descendants(root)
+        .into_iter()
+        .filter_map(|pid| Some((pid, pidfd_open(pid, PidfdFlags::empty()).ok()?)))
+        .collect();
+    // A number may have passed to a stranger before its handle was opened, but not since.
+    let still_there = descendants(root);
+    for (_, handle) in found.iter().filter(|(pid, _)| still_there.contains(pid)) {
+        kill_and_wait(handle)?;
+    }
+    Ok(!still_there.is_empty())
 }
 
 /// Kills a process and waits until it has ended. If it is a PID 1, the kernel ends its whole namespace first
