@@ -151,12 +151,12 @@ impl<'a> Story<'a> {
             .run(bmc_bridge_control::Command::Flush, deadline::SETTING)?)
     }
 
-    /// Runs a command on a BMC and shows it as an admin would see it.
+    /// Runs a command on a BMC and shows it as an admin would see it: both streams, as they came.
     fn show(&self, node: Node, argv: &[&str]) -> Result<()> {
         self.screen.command(node.name(), &argv.join(" "));
-        let output = self.lab.exec(node, argv)?;
+        let both = ["sh", "-c", "exec \"$@\" 2>&1", "sh"];
+        let output = self.lab.exec(node, &[&both, argv].concat())?;
         self.screen.output(&output.stdout);
-        self.screen.output(&output.stderr);
         Ok(())
     }
 }

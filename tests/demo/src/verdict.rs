@@ -10,25 +10,18 @@ use crate::screen::Screen;
 
 /// Prints the verdict; true when every invariant held.
 pub(crate) fn print(lab: &Lab, screen: &Screen, mark: Mark, active: Node, outside: &Outside) -> Result<bool> {
-    screen.say("1 two BMCs never drive the chassis, 2 the host never notices:");
-    for line in lab.chassis()?.verdict(mark)? {
-        screen.output(&format!("  {line}"));
-    }
-    let chassis = lab.chassis()?.assert_invariants(mark).is_ok();
-    let judgements = [
-        settings_are_equal(lab)?,
-        nobody_was_promoted_out_of_sync(lab, mark, active)?,
-        outside.untouched(lab)?,
-    ];
-    let mut held = chassis;
-    for judgement in judgements {
-        held &= judgement.held;
+    let mut judgements = chassis_is_well(lab, mark)?;
+    judgements.push(settings_are_equal(lab)?);
+    judgements.push(nobody_was_promoted_out_of_sync(lab, mark, active)?);
+    judgements.push(outside.untouched(lab)?);
+    for judgement in &judgements {
         if judgement.held {
-            screen.kept(&judgement.text)
+            screen.kept(&judgement.text);
         } else {
-            screen.broken(&judgement.text)
+            screen.broken(&judgement.text);
         }
     }
+    let held = judgements.iter().all(|judgement| judgement.held);
     screen.say("");
     screen.say(if held {
         "All five invariants held."
@@ -43,6 +36,24 @@ pub(crate) fn print(lab: &Lab, screen: &Screen, mark: Mark, active: Node, outsid
 pub(crate) struct Judgement {
     pub(crate) held: bool,
     pub(crate) text: String,
+}
+
+/// Invariants 1 and 2: the log's own judgement.
+fn chassis_is_well(lab: &Lab, mark: Mark) -> Result<Vec<Judgement>> {
+    let lines = lab.chassis()?.verdict(mark)?;
+    Ok(lines
+        .into_iter()
+        .map(|line| match line.strip_prefix("held") {
+            Some(text) => Judgement {
+                held: true,
+                text: text.trim_start().to_owned(),
+            },
+            None => Judgement {
+                held: false,
+                text: line.trim_start_matches("BROKEN").trim_start().to_owned(),
+            },
+        })
+        .collect())
 }
 
 fn settings_are_equal(lab: &Lab) -> Result<Judgement> {
