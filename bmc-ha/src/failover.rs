@@ -11,8 +11,8 @@ use serde::Serialize;
 use crate::cli::{FailoverArgs, Format};
 use crate::cluster::configuration::Configuration;
 use crate::cluster::events::Events;
-use crate::cluster::request;
 use crate::cluster::simulation::{Simulation, simulate_request};
+use crate::cluster::{query_view, request};
 use crate::exit::{Exit, UsageError};
 use crate::status::reason::Reason;
 use crate::status::report::Report;
@@ -51,7 +51,8 @@ struct Answer {
 struct Plan {
     answer: Answer,
     simulation: Option<Simulation>,
-    others: Vec<String>,
+    /// Other BMCs that were asked before.
+    asked: Vec<String>,
 }
 
 /// Looks, refuses or switches, and prints.
@@ -94,7 +95,9 @@ fn plan(
         .as_ref()
         .map_or_else(|_| Vec::new(), |view| fencing_reasons(view, configuration));
     let mux = configuration.mux.as_ref().map(|mux| mux.id.as_str());
-    let others = report.bmcs.iter().filter(|bmc| bmc.name != target.name);
+    let nodes = observed.view.iter().flat_map(|view| &view.nodes);
+    let asked = nodes
+        .filter(|node| node.name != target.name && node.attributes.contains_key(request::REQUEST_ATTRIBUTE));
     Ok(Plan {
         answer: Answer {
             result: Result::Switched,
@@ -109,7 +112,7 @@ fn plan(
             duration_ms: None,
         },
         simulation,
-        others: others.map(|bmc| bmc.name.clone()).collect(),
+        asked: asked.map(|node| node.name.clone()).collect(),
     })
 }
 
@@ -129,21 +132,42 @@ fn switch(plan: &mut Plan, configuration: &Configuration, arguments: &FailoverAr
     let mut events = Events::watch()?;
     progress.step(format!("asking {target} to be the Active"));
     let begin = Instant::now();
-    request::ask_for(target, plan.others.iter().map(String::as_str))?;
-    goal.wait(&mut events, begin, arguments.wait)?;
+    request::ask_for(target, &plan.asked, configuration.policy)?;
+    if let Err(error) = goal.wait(&mut events, begin, arguments.wait) {
+        if Goal::promoted(target, &roles).missing(&query_view()?).is_some() {
+            // Else the role would move later, when nobody expects it any more.
+            request::withdraw(target)?;
+        }
+        return Err(error.into());
+    }
     plan.answer.duration_ms = Some(begin.elapsed().as_millis());
     progress.step(format!("{target} is the Active"));
-    if let Some(settings) = &configuration.settings {
-        if goal.wait_for_score(&mut events, &settings.id)? {
-            request::settle(target, configuration.policy)?;
-        } else {
-            eprintln!(
-                "bmc-ha: {target} has not announced a promotion score above its sibling's; {} stays set on it",
-                request::REQUEST_ATTRIBUTE
-            );
-        }
+    settle(plan, &goal, &mut events, configuration)
+}
+
+/// Ends the request once the new Active keeps its role without it.
+fn settle(
+    plan: &Plan,
+    goal: &Goal,
+    events: &mut Events,
+    configuration: &Configuration,
+) -> anyhow::Result<()> {
+    let target = plan.answer.to.as_str();
+    let Some(settings) = &configuration.settings else {
+        return Ok(());
+    };
+    if goal.wait_for_score(events, &settings.id)? {
+        request::settle(target, configuration.policy)?;
+    } else {
+        eprintln!(
+            "bmc-ha: {target} has not announced a promotion score above its sibling's; {} stays set on it",
+            request::REQUEST_ATTRIBUTE
+        );
     }
-    Ok(())
+    // With the policy external, a BMC that stays marked would take over without being asked.
+    plan.asked
+        .iter()
+        .try_for_each(|other| Ok(request::withdraw(other)?))
 }
 
 fn show(answer: &Answer, format: Format) -> anyhow::Result<()> {

@@ -12,6 +12,7 @@ mod status;
 mod template;
 mod terminal;
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -23,6 +24,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(&cli) {
         Ok(exit) => exit.into(),
+        // Whoever reads the answer has seen enough, as in `bmc-ha status | head -1`.
+        Err(error) if is_broken_pipe(&error) => Exit::Done.into(),
         Err(error) => {
             eprintln!("bmc-ha: {}", sentence(&error));
             Exit::of(&error).into()
@@ -39,6 +42,12 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Completion { shell } => Ok(documents::completion(*shell)),
         Command::Man { out } => Ok(documents::man(out)?),
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// An error and its causes, without those that a message before them already told.
@@ -59,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_cause_is_told_once() {
-        let cause = std::io::Error::other("no space");
+        let cause = io::Error::other("no space");
         let error = anyhow::Error::new(cause)
             .context("write a: no space")
             .context("apply");

@@ -98,6 +98,7 @@ enum Made {
 }
 
 fn make(plan: &Plan, arguments: &ProvisionArgs, progress: &Progress) -> anyhow::Result<Made> {
+    progress.step("looking for a cluster that is there already");
     let present = pcs::local_corosync()?;
     if let Some(present) = &present {
         let differences = plan.differences(present);

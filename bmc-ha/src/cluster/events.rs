@@ -25,7 +25,8 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Events {
     child: Child,
-    pipe: ChildStdout,
+    /// Nothing once it ended by itself; looking goes on without it.
+    pipe: Option<ChildStdout>,
 }
 
 impl Events {
@@ -49,11 +50,10 @@ impl Events {
             .stderr(Stdio::null())
             .spawn()
             .map_err(failed)?;
-        let pipe = child
-            .stdout
-            .take()
-            .ok_or_else(|| failed(io::Error::other("it has no output")))?;
-        Ok(Self { child, pipe })
+        Ok(Self {
+            pipe: child.stdout.take(),
+            child,
+        })
     }
 
     /// Returns when it is time to look again, or at `deadline`.
@@ -68,23 +68,24 @@ impl Events {
     fn wait_until(&mut self, until: Instant) -> io::Result<()> {
         let left = until.saturating_duration_since(Instant::now());
         let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
-        let ready = {
-            let mut watched = [PollFd::new(&self.pipe, PollFlags::IN)];
-            match poll(&mut watched, Some(&timeout)) {
-                Ok(ready) => ready,
-                Err(rustix::io::Errno::INTR) => 0,
-                Err(error) => return Err(error.into()),
+        let mut watched: Vec<_> = self
+            .pipe
+            .iter()
+            .map(|pipe| PollFd::new(pipe, PollFlags::IN))
+            .collect();
+        match poll(&mut watched, Some(&timeout)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(()),
+            Ok(_) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if let Some(pipe) = &mut self.pipe {
+            // What the lines say does not matter: the state is read anew. A burst is read in one go.
+            let mut burst = [0; 65536];
+            if pipe.read(&mut burst)? == 0 {
+                self.pipe = None;
             }
-        };
-        if ready == 0 {
-            return Ok(());
         }
-        // What the lines say does not matter: the state is read anew. A burst is read in one go.
-        let mut burst = [0; 65536];
-        match self.pipe.read(&mut burst)? {
-            0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it ended")),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -93,5 +94,42 @@ impl Drop for Events {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watching(script: &str) -> Events {
+        let mut child = Command::new("sh")
+            .args(["-c", script])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Events {
+            pipe: child.stdout.take(),
+            child,
+        }
+    }
+
+    #[test]
+    fn an_event_ends_the_wait_long_before_the_deadline() {
+        let mut events = watching("echo CRM_notify_task=stop; exec cat /dev/zero >/dev/null");
+        let begin = Instant::now();
+        events.wait(begin + Duration::from_secs(600)).unwrap();
+        assert!(events.pipe.is_some());
+        assert!(begin.elapsed() < Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_watcher_that_ends_is_done_without() {
+        let mut events = watching("exit 0");
+        events.wait(Instant::now() + Duration::from_secs(600)).unwrap();
+        assert!(events.pipe.is_none());
+        let begin = Instant::now();
+        let deadline = begin + Duration::from_millis(20);
+        events.wait(deadline).unwrap();
+        assert!(Instant::now() >= deadline);
     }
 }

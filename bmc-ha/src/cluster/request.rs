@@ -8,18 +8,18 @@ use super::configuration::Policy;
 /// `1` on the node that is asked to be the Active; the rule is in the template.
 pub(crate) const REQUEST_ATTRIBUTE: &str = "bmc-active-request";
 
-/// Asks `node` to be the Active, and takes the request from `others`. In this order: with the policy
-/// external, nobody asked means nobody promoted.
-pub(crate) fn ask_for<'a>(node: &str, others: impl Iterator<Item = &'a str>) -> Result<(), ClusterError> {
+/// Asks `node` to be the Active. `asked` are other nodes that were asked before: they are asked no longer, but
+/// with the policy external they stay marked, so that the Active keeps the role until `node` takes it.
+pub(crate) fn ask_for(node: &str, asked: &[String], policy: Policy) -> Result<(), ClusterError> {
     set(node, "1")?;
-    for other in others {
-        withdraw(other)?;
+    for other in asked {
+        settle(other, policy)?;
     }
     Ok(())
 }
 
-/// Ends a request that was granted, so that it does not pull the role back after a later failover. With the
-/// policy external the attribute stays defined, or the Active would be demoted.
+/// Ends the request to a node that is the Active, so that it does not pull the role back after a later
+/// failover. With the policy external the attribute stays defined, or the Active would be demoted.
 pub(crate) fn settle(node: &str, policy: Policy) -> Result<(), ClusterError> {
     match policy {
         Policy::Automatic => withdraw(node),
@@ -27,7 +27,7 @@ pub(crate) fn settle(node: &str, policy: Policy) -> Result<(), ClusterError> {
     }
 }
 
-/// Takes a request from a node.
+/// Takes the request from a node.
 pub(crate) fn withdraw(node: &str) -> Result<(), ClusterError> {
     run(
         "withdraw the request for the Active role",
