@@ -82,6 +82,14 @@ pub struct Stamp {
     pub ctime: FileTime,
 }
 
+impl Stamp {
+    /// Whether both are of one inode.
+    #[must_use]
+    pub fn is_same_inode(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+}
+
 /// A look at an entry on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen {

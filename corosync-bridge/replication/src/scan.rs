@@ -257,7 +257,7 @@ impl<F: Source> Hashing<F> {
     ) -> Result<Option<EntryPath>, TreeError> {
         let mut known = self.source.found().known_with(digest);
         match tree.inspect(&self.path, None)? {
-            Inspection::Present(now) if now.seen.stamp.inode != known.seen.stamp.inode => {
+            Inspection::Present(now) if !now.seen.stamp.is_same_inode(&known.seen.stamp) => {
                 return Ok(Some(self.path));
             }
             Inspection::Present(now) => {

@@ -207,6 +207,13 @@ impl<F: Source> Active<F> {
         (transfer != Transfer::default()).then_some(transfer)
     }
 
+    /// Notifications were lost: a scan finds what is there, but not what came and went without a trace, and may
+    /// still be on the disk after a power cut.
+    fn rescan(&mut self, scan: Scan<F>) {
+        self.harden_all = true;
+        self.queue.push(Item::Scan(scan));
+    }
+
     /// Whether everything up to `sequence`, and what was found when the epoch began, is durable here.
     pub(super) fn is_hardened(&self, sequence: u64) -> bool {
         self.hardened >= sequence && !self.harden_all && self.unhardened.is_empty()
@@ -228,14 +235,14 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     pub(super) fn rescan(&mut self, path: &Path) {
         let Some(path) = self.hint(path) else { return };
         if let Some(active) = &mut self.active {
-            active.queue.push(Item::Scan(Scan::new(Mode::Tell, vec![path])));
+            active.rescan(Scan::new(Mode::Tell, vec![path]));
         }
     }
 
     pub(super) fn rescan_all(&mut self) {
         let scan = self.full_scan(Mode::Tell);
         if let Some(active) = &mut self.active {
-            active.queue.push(Item::Scan(scan));
+            active.rescan(scan);
         }
     }
 
@@ -380,7 +387,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if found.body == Body::File {
             return self.examine_file(path, known, now);
         }
-        let is_new = known.is_none_or(|known| known.kind != Kind::Directory);
+        // One that was moved away and made anew has other things in it, of which nobody told.
+        let is_new = known.is_none_or(|known| !known.seen.stamp.is_same_inode(&found.seen.stamp));
         self.announce_known(path, &found, found.known_with(Digest::NONE), None, now);
         if found.body == Body::Directory && (is_new || search) {
             self.search(path);

@@ -136,7 +136,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let Resume::Waiting(until) = self.resume else {
             return;
         };
-        if self.peers.all_introduced() || until <= now {
+        if self.me != Some(self.state.owner) {
+            // It was deposed before it ended, and had no time to say so.
+            let (epoch, owner) = (self.state.epoch, self.state.owner);
+            self.deposed(epoch, owner);
+        } else if self.peers.all_introduced() || until <= now {
             self.resume = Resume::No;
             self.propose_for(RoleCause::Resumed);
         }

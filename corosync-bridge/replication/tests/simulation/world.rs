@@ -92,6 +92,8 @@ pub(crate) struct World {
     requests: u64,
     /// What an epoch's Active started from, and what was flushed since.
     epochs: BTreeMap<u64, Floor>,
+    /// What it started from alone: a copy that begins to follow it is not held to more.
+    bases: BTreeMap<u64, Floor>,
     /// Whoever is cut off is fenced before another is promoted.
     fencing: bool,
     /// How much calmer than the worst.
@@ -139,6 +141,7 @@ impl World {
             flushes: Vec::new(),
             requests: 0,
             epochs: BTreeMap::new(),
+            bases: BTreeMap::new(),
             fencing,
             calm,
             torn: BTreeSet::new(),
@@ -627,6 +630,7 @@ impl World {
                         self.check_floor("the new Active", &node.floor, &node.disk.borrow().live);
                     }
                     let floor = node.floor.clone();
+                    self.bases.insert(*epoch, floor.clone());
                     self.epochs.insert(*epoch, floor);
                 } else if matches!(cause, bmc_replication::RoleCause::Deposed { .. }) {
                     self.tally.deposed += 1;
@@ -677,6 +681,8 @@ impl World {
     fn check_floor(&self, what: &str, floor: &Floor, image: &Image) {
         for (path, version) in floor {
             match image.get(path) {
+                // Made on the way to something else, while a comparison was under way.
+                Some(node) if node.data == Data::Directory && node.attributes == Attributes::default() => {}
                 Some(node) => {
                     let found = node.attributes.mtime.seconds as Version;
                     assert!(
@@ -724,10 +730,10 @@ impl World {
         }
         if report.role == Role::Passive && matches!(report.sync, Sync::Syncing | Sync::Failed) {
             let active = report.members.iter().find(|member| member.role == Role::Active);
-            let newest = self.epochs.keys().next_back().copied();
+            let newest = self.bases.keys().next_back().copied();
             let epoch = active.map(|active| active.position.epoch).or(newest);
             let other = epoch
-                .and_then(|epoch| self.epochs.get(&epoch))
+                .and_then(|epoch| self.bases.get(&epoch))
                 .cloned()
                 .unwrap_or_default();
             lower(&mut node.floor, &other);

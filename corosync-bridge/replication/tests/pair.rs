@@ -1,0 +1,839 @@
+//! Two cores on two real directories, with a network that delivers at once; and a peer that lies.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "test code")]
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use bmc_replication::digest::Digest;
+use bmc_replication::entry::Attributes;
+use bmc_replication::wire::{Hello, INLINE_BYTES, Message, Operation};
+use bmc_replication::{
+    Answer, Core, Coverage, DiskTree, EntryPath, Event, NodeId, Options, Position, Report, Request, Role,
+    StateFile, Sync,
+};
+
+/// Turns after which two quiet cores must have come to rest.
+const TURNS: usize = 100_000;
+
+const A: NodeId = NodeId(1);
+const B: NodeId = NodeId(2);
+
+/// `/s` is replicated but for `/s/private`, and the file `/etc/one`; a narrow node has only `/etc/one`.
+#[derive(Debug)]
+struct Configured {
+    narrow: bool,
+}
+
+impl Coverage for Configured {
+    fn roots(&self) -> Vec<EntryPath> {
+        let all = vec![path("/s"), path("/etc/one")];
+        all.into_iter().filter(|root| self.covers(root)).collect()
+    }
+
+    fn covers(&self, entry: &EntryPath) -> bool {
+        let private = *entry == path("/s/private") || entry.is_beneath(&path("/s/private"));
+        let beneath = *entry == path("/s") || entry.is_beneath(&path("/s"));
+        *entry == path("/etc/one") || (beneath && !private && !self.narrow)
+    }
+}
+
+fn path(text: &str) -> EntryPath {
+    EntryPath::new(text.as_bytes()).expect("a plain path")
+}
+
+struct Node {
+    root: tempfile::TempDir,
+    state: tempfile::TempDir,
+    narrow: bool,
+    core: Core<DiskTree, StateFile>,
+    answers: Vec<Answer>,
+}
+
+impl Node {
+    fn new(narrow: bool) -> Self {
+        let root = tempfile::tempdir().expect("a directory");
+        let state = tempfile::tempdir().expect("a directory");
+        fs::create_dir(root.path().join("s")).expect("a directory");
+        fs::create_dir(root.path().join("etc")).expect("a directory");
+        let core = core(root.path(), state.path(), narrow, false);
+        Self {
+            root,
+            state,
+            narrow,
+            core,
+            answers: Vec::new(),
+        }
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        self.root.path().join(path.trim_start_matches('/'))
+    }
+
+    fn report(&self) -> Report {
+        self.core.report(Duration::ZERO)
+    }
+
+    /// The bridge dies and comes back.
+    fn restart(&mut self, resume_as_active: bool) {
+        self.core = core(self.root.path(), self.state.path(), self.narrow, resume_as_active);
+    }
+}
+
+fn core(root: &Path, state: &Path, narrow: bool, resume_as_active: bool) -> Core<DiskTree, StateFile> {
+    let coverage = Rc::new(Configured { narrow });
+    let tree = DiskTree::new(root, Rc::clone(&coverage) as Rc<dyn Coverage>).expect("a tree");
+    Core::new(
+        Options { resume_as_active },
+        coverage,
+        tree,
+        StateFile::new(state),
+    )
+}
+
+struct Pair {
+    nodes: BTreeMap<NodeId, Node>,
+    members: Vec<NodeId>,
+    /// Bytes that went over the network.
+    sent: RefCell<usize>,
+    requests: u64,
+    now: Duration,
+}
+
+impl Pair {
+    /// Both in the group, A the Active and B in sync.
+    fn new() -> Self {
+        let mut pair = Self::of(Node::new(false), Node::new(false));
+        pair.ask(A, Request::Promote).expect("A is promoted");
+        pair.settle();
+        assert_eq!(pair.nodes[&B].report().sync, Sync::InSync);
+        pair
+    }
+
+    fn of(a: Node, b: Node) -> Self {
+        let mut pair = Self {
+            nodes: BTreeMap::from([(A, a), (B, b)]),
+            members: Vec::new(),
+            sent: RefCell::new(0),
+            requests: 0,
+            now: Duration::ZERO,
+        };
+        pair.membership(&[A, B]);
+        pair
+    }
+
+    fn membership(&mut self, members: &[NodeId]) {
+        self.members = members.to_vec();
+        for &me in members {
+            let node = self.nodes.get_mut(&me).expect("a node");
+            node.core.handle(&Event::Membership { me, members }, self.now);
+        }
+        self.settle();
+    }
+
+    /// Lets both work until neither has anything to do.
+    fn settle(&mut self) {
+        for _ in 0..TURNS {
+            if !self.turn() {
+                return;
+            }
+        }
+        panic!("the nodes do not come to rest: {:#?}", self.nodes[&A].report());
+    }
+
+    fn turn(&mut self) -> bool {
+        let mut busy = false;
+        let mut messages = VecDeque::new();
+        let members = &self.members;
+        for (&id, node) in self.nodes.iter_mut().filter(|(id, _)| members.contains(id)) {
+            if node.core.has_work(self.now) {
+                busy = true;
+                node.core.work(self.now);
+            }
+            while let Some(message) = node.core.next_message() {
+                messages.push_back((id, message));
+            }
+            node.answers.extend(node.core.take_answers());
+        }
+        for (from, bytes) in messages {
+            busy = true;
+            *self.sent.borrow_mut() += bytes.len();
+            for (_, node) in self.nodes.iter_mut().filter(|(id, _)| members.contains(id)) {
+                node.core
+                    .handle(&Event::Delivered { from, bytes: &bytes }, self.now);
+            }
+        }
+        busy
+    }
+
+    fn ask(&mut self, node: NodeId, request: Request) -> Result<(), String> {
+        self.requests += 1;
+        let (id, now) = (self.requests, self.now);
+        let core = &mut self.nodes.get_mut(&node).expect("a node").core;
+        let deadline = Some(now + Duration::from_secs(1));
+        core.handle(
+            &Event::Request {
+                id,
+                request,
+                deadline,
+            },
+            now,
+        );
+        self.settle();
+        for _ in 0..2 {
+            let asked = self.nodes.get_mut(&node).expect("a node");
+            if let Some(index) = asked.answers.iter().position(|answer| answer.id == id) {
+                return asked
+                    .answers
+                    .remove(index)
+                    .outcome
+                    .map_err(|error| error.to_string());
+            }
+            // Nothing moves any more: only the deadline can answer.
+            self.pass(Duration::from_secs(1));
+        }
+        panic!("{request:?} was never answered");
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        for node in self.nodes.values_mut() {
+            if node.core.deadline().is_some_and(|deadline| deadline <= self.now) {
+                node.core.handle(&Event::Tick, self.now);
+            }
+        }
+        self.settle();
+    }
+
+    /// A program changes something on a node, and the kernel tells of it.
+    fn change(&mut self, node: NodeId, at: &str, change: impl FnOnce(&Path)) {
+        let node = self.nodes.get_mut(&node).expect("a node");
+        change(&node.at(at));
+        node.core.handle(&Event::Changed(Path::new(at)), self.now);
+    }
+
+    fn write(&mut self, node: NodeId, at: &str, content: impl AsRef<[u8]>) {
+        self.change(node, at, |path| fs::write(path, content).expect("a written file"));
+    }
+
+    fn read(&self, node: NodeId, at: &str) -> Option<Vec<u8>> {
+        fs::read(self.nodes[&node].at(at)).ok()
+    }
+}
+
+#[test]
+fn what_was_there_before_is_on_both_after_the_promotion_and_the_extra_is_gone() {
+    let (a, b) = (Node::new(false), Node::new(false));
+    fs::write(a.at("/s/kept"), "1").unwrap();
+    fs::create_dir_all(a.at("/s/d/empty")).unwrap();
+    fs::write(a.at("/etc/one"), "one").unwrap();
+    fs::create_dir_all(b.at("/s/extra/deep")).unwrap();
+    fs::write(b.at("/s/extra/deep/x"), "old").unwrap();
+    fs::create_dir_all(b.at("/s/private")).unwrap();
+    fs::write(b.at("/s/private/key"), "B's own").unwrap();
+    let mut pair = Pair::of(a, b);
+    pair.ask(A, Request::Promote).unwrap();
+    pair.ask(A, Request::Flush).unwrap();
+    assert_eq!(pair.read(B, "/s/kept").unwrap(), b"1");
+    assert_eq!(pair.read(B, "/etc/one").unwrap(), b"one");
+    assert!(pair.nodes[&B].at("/s/d/empty").is_dir());
+    assert!(!pair.nodes[&B].at("/s/extra").exists());
+    assert_eq!(pair.read(B, "/s/private/key").unwrap(), b"B's own");
+}
+
+#[test]
+fn a_change_arrives_and_both_agree_on_the_position() {
+    let mut pair = Pair::new();
+    pair.write(A, "/s/a", "new");
+    pair.settle();
+    assert_eq!(pair.read(B, "/s/a").unwrap(), b"new");
+    let (a, b) = (pair.nodes[&A].report(), pair.nodes[&B].report());
+    assert_eq!(a.position, b.position);
+    assert_eq!(a.members[0].acknowledged, Some(a.position.sequence));
+    assert_eq!(a.members[0].lag, Some(Duration::ZERO));
+    assert_eq!((a.transfer, a.problems.len(), b.problems.len()), (None, 0, 0));
+}
+
+#[test]
+fn a_second_change_of_the_same_size_in_the_same_moment_arrives_too() {
+    let mut pair = Pair::new();
+    for round in 0..50 {
+        let content = format!("{:04}", round % 2);
+        pair.write(A, "/s/a", &content);
+        pair.settle();
+        assert_eq!(pair.read(B, "/s/a").unwrap(), content.as_bytes(), "round {round}");
+    }
+}
+
+#[test]
+fn a_change_of_attributes_does_not_send_the_content_again() {
+    let mut pair = Pair::new();
+    pair.write(A, "/s/large", vec![7; 4 * INLINE_BYTES]);
+    pair.write(A, "/s/small", vec![7; INLINE_BYTES]);
+    pair.settle();
+    let inode = fs::metadata(pair.nodes[&B].at("/s/large")).unwrap().ino();
+    *pair.sent.borrow_mut() = 0;
+    for at in ["/s/large", "/s/small"] {
+        pair.change(A, at, |path| {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o601)).unwrap();
+        });
+    }
+    pair.settle();
+    let copy = fs::metadata(pair.nodes[&B].at("/s/large")).unwrap();
+    assert_eq!((copy.mode() & 0o777, copy.ino()), (0o601, inode));
+    assert!(
+        *pair.sent.borrow() < 1000,
+        "{} bytes were sent",
+        pair.sent.borrow()
+    );
+}
+
+#[test]
+fn large_files_travel_in_pieces_and_arrive_whole() {
+    let mut pair = Pair::new();
+    let mut content: Vec<u8> = (0_u32..1_000_000).flat_map(u32::to_be_bytes).collect();
+    pair.write(A, "/s/large", &content);
+    pair.settle();
+    assert!(pair.read(B, "/s/large").unwrap() == content);
+    content[1_234_567] ^= 1;
+    pair.write(A, "/s/large", &content);
+    pair.ask(A, Request::Flush).unwrap();
+    assert!(pair.read(B, "/s/large").unwrap() == content);
+}
+
+#[test]
+fn directories_links_removals_and_renames_carry_over() {
+    let mut pair = Pair::new();
+    // Filled before anybody could watch it: only the directory is told of.
+    pair.change(A, "/s/d", |path| {
+        fs::create_dir_all(path.join("e/f")).unwrap();
+        fs::write(path.join("e/x"), "x").unwrap();
+        symlink("../nowhere", path.join("l")).unwrap();
+    });
+    pair.settle();
+    assert_eq!(pair.read(B, "/s/d/e/x").unwrap(), b"x");
+    assert!(pair.nodes[&B].at("/s/d/e/f").is_dir());
+    assert_eq!(
+        fs::read_link(pair.nodes[&B].at("/s/d/l")).unwrap(),
+        Path::new("../nowhere")
+    );
+
+    fs::rename(pair.nodes[&A].at("/s/d"), pair.nodes[&A].at("/s/renamed")).unwrap();
+    pair.change(A, "/s/d", |_| {});
+    pair.change(A, "/s/renamed", |_| {});
+    pair.settle();
+    assert!(!pair.nodes[&B].at("/s/d").exists());
+    assert_eq!(pair.read(B, "/s/renamed/e/x").unwrap(), b"x");
+
+    // Moved away and made anew: told of once, as one path.
+    fs::rename(pair.nodes[&A].at("/s/renamed"), pair.nodes[&A].at("/gone")).unwrap();
+    pair.change(A, "/s/renamed", |path| fs::create_dir(path).unwrap());
+    pair.settle();
+    assert_eq!(fs::read_dir(pair.nodes[&B].at("/s/renamed")).unwrap().count(), 0);
+}
+
+#[test]
+fn lost_notifications_are_made_up_for_by_a_rescan() {
+    let mut pair = Pair::new();
+    pair.write(A, "/s/a", "1");
+    pair.settle();
+    let a = pair.nodes.get_mut(&A).unwrap();
+    fs::remove_file(a.at("/s/a")).unwrap();
+    fs::create_dir(a.at("/s/new")).unwrap();
+    fs::write(a.at("/s/new/b"), "2").unwrap();
+    a.core.handle(&Event::RescanAll, Duration::ZERO);
+    pair.ask(A, Request::Flush).unwrap();
+    assert!(pair.read(B, "/s/a").is_none());
+    assert_eq!(pair.read(B, "/s/new/b").unwrap(), b"2");
+}
+
+#[test]
+fn a_join_at_which_nothing_differs_costs_no_content() {
+    let mut pair = Pair::new();
+    for number in 0..100 {
+        pair.write(A, &format!("/s/file{number}"), vec![1; 4096]);
+    }
+    pair.settle();
+    pair.membership(&[A]);
+    pair.nodes.get_mut(&B).unwrap().restart(false);
+    *pair.sent.borrow_mut() = 0;
+    pair.membership(&[A, B]);
+    assert_eq!(pair.nodes[&B].report().sync, Sync::InSync);
+    assert!(
+        *pair.sent.borrow() < 20_000,
+        "{} bytes were sent",
+        pair.sent.borrow()
+    );
+}
+
+#[test]
+fn a_switchover_carries_on_where_the_other_stopped() {
+    let mut pair = Pair::new();
+    pair.write(A, "/s/a", "from A");
+    pair.ask(A, Request::Demote).unwrap();
+    assert_eq!(pair.read(B, "/s/a").unwrap(), b"from A");
+    assert_eq!(pair.nodes[&A].report().sync, Sync::InSync);
+    pair.ask(B, Request::Promote).unwrap();
+    pair.write(B, "/s/a", "from B");
+    pair.ask(B, Request::Flush).unwrap();
+    assert_eq!(pair.read(A, "/s/a").unwrap(), b"from B");
+    let epochs = [A, B].map(|node| pair.nodes[&node].report().position.epoch);
+    assert_eq!(epochs, [2, 2]);
+}
+
+#[test]
+fn promoting_the_active_and_demoting_a_passive_change_nothing() {
+    let mut pair = Pair::new();
+    let before = pair.nodes[&A].report().position;
+    pair.ask(A, Request::Promote).unwrap();
+    pair.ask(B, Request::Demote).unwrap();
+    assert_eq!(pair.nodes[&A].report().position, before);
+    let refused = pair.ask(B, Request::Flush).unwrap_err();
+    assert_eq!(refused, "flush: this node is not the Active");
+}
+
+#[test]
+fn a_restarted_active_resumes_and_sends_what_changed_while_it_was_away() {
+    let mut pair = Pair::new();
+    pair.write(A, "/s/a", "1");
+    pair.settle();
+    pair.membership(&[B]);
+    fs::write(pair.nodes[&A].at("/s/a"), "2, unseen").unwrap();
+    pair.nodes.get_mut(&A).unwrap().restart(true);
+    pair.membership(&[A, B]);
+    let report = pair.nodes[&A].report();
+    assert_eq!((report.role, report.position.epoch), (Role::Active, 2));
+    pair.ask(A, Request::Flush).unwrap();
+    assert_eq!(pair.read(B, "/s/a").unwrap(), b"2, unseen");
+}
+
+#[test]
+fn a_restarted_active_that_was_replaced_meanwhile_is_passive_and_changes_nothing() {
+    let mut pair = Pair::new();
+    pair.write(A, "/s/a", "1");
+    pair.settle();
+    pair.membership(&[B]);
+    pair.ask(B, Request::Promote).unwrap();
+    pair.write(B, "/s/a", "the newer");
+    fs::write(pair.nodes[&A].at("/s/a"), "the deposed").unwrap();
+    pair.nodes.get_mut(&A).unwrap().restart(true);
+    pair.membership(&[A, B]);
+    assert_eq!(pair.nodes[&A].report().role, Role::Passive);
+    for node in [A, B] {
+        assert_eq!(pair.read(node, "/s/a").unwrap(), b"the newer");
+    }
+}
+
+#[test]
+fn an_active_that_was_deposed_just_before_it_ended_does_not_resume() {
+    let mut pair = Pair::new();
+    pair.ask(B, Request::Promote).unwrap();
+    pair.membership(&[B]);
+    pair.nodes.get_mut(&A).unwrap().restart(true);
+    pair.membership(&[A]);
+    assert_eq!(pair.nodes[&A].report().role, Role::Passive);
+}
+
+#[test]
+fn of_two_who_opened_the_same_epoch_one_is_left_in_a_newer_one() {
+    let mut pair = Pair::of(Node::new(false), Node::new(false));
+    for node in [A, B] {
+        pair.membership(&[node]);
+    }
+    // Apart, each hears only itself.
+    for node in [A, B] {
+        let core = &mut pair.nodes.get_mut(&node).unwrap().core;
+        let request = Event::Request {
+            id: 1,
+            request: Request::Promote,
+            deadline: None,
+        };
+        core.handle(&request, Duration::ZERO);
+        while let Some(bytes) = core.next_message() {
+            core.handle(
+                &Event::Delivered {
+                    from: node,
+                    bytes: &bytes,
+                },
+                Duration::ZERO,
+            );
+        }
+    }
+    pair.membership(&[A, B]);
+    let (a, b) = (pair.nodes[&A].report(), pair.nodes[&B].report());
+    assert_eq!((a.role, a.position.epoch), (Role::Active, 2));
+    assert_eq!((b.role, b.sync), (Role::Passive, Sync::InSync));
+}
+
+#[test]
+fn a_passive_that_is_not_configured_for_a_path_refuses_it_and_says_so() {
+    let a = Node::new(false);
+    fs::write(a.at("/s/a"), "1").unwrap();
+    fs::write(a.at("/etc/one"), "one").unwrap();
+    let mut pair = Pair::of(a, Node::new(true));
+    pair.ask(A, Request::Promote).unwrap();
+    let refused = pair.ask(A, Request::Flush).unwrap_err();
+    assert_eq!(
+        refused,
+        "flush: gave up waiting for the acknowledgement of node 2"
+    );
+    assert!(pair.read(B, "/s/a").is_none());
+    assert_eq!(pair.read(B, "/etc/one").unwrap(), b"one");
+    let report = pair.nodes[&B].report();
+    assert_eq!(report.sync, Sync::Failed);
+    assert!(report.problems[0].message.contains("/s"), "{:?}", report.problems);
+    let problems = pair.nodes[&A].report().problems;
+    assert!(problems[0].message.contains("node 2"), "{problems:?}");
+}
+
+#[test]
+fn trouble_on_the_passive_is_told_and_ends_when_its_cause_does() {
+    let mut pair = Pair::new();
+    // Nothing can be placed over a directory in which something uncovered is mounted, or like here, kept.
+    let blocker = pair.nodes[&B].at("/s/private");
+    fs::create_dir_all(&blocker).unwrap();
+    fs::remove_dir(pair.nodes[&A].at("/s")).unwrap();
+    pair.write(A, "/s", "a file where a directory was");
+    pair.settle();
+    let report = pair.nodes[&B].report();
+    assert_eq!((report.sync, report.problems.len()), (Sync::Failed, 1));
+    fs::remove_dir(&blocker).unwrap();
+    pair.pass(Duration::from_secs(60));
+    assert_eq!(pair.nodes[&B].report().sync, Sync::InSync);
+    assert_eq!(pair.read(B, "/s").unwrap(), b"a file where a directory was");
+    for node in [A, B] {
+        assert_eq!(pair.nodes[&node].report().problems, []);
+    }
+}
+
+#[test]
+fn a_hint_for_one_path_looks_at_nothing_else() {
+    let mut pair = Pair::new();
+    pair.write(A, "/s/told", "1");
+    fs::write(pair.nodes[&A].at("/s/untold"), "2").unwrap();
+    pair.settle();
+    assert!(pair.read(B, "/s/told").is_some());
+    assert!(pair.read(B, "/s/untold").is_none());
+}
+
+#[test]
+fn a_damaged_state_file_is_told_and_replaced_once_compared() {
+    let mut pair = Pair::new();
+    pair.write(A, "/s/a", "1");
+    pair.settle();
+    pair.membership(&[A]);
+    let file = pair.nodes[&B].state.path().join("replication.state");
+    fs::write(&file, "garbage").unwrap();
+    let b = pair.nodes.get_mut(&B).unwrap();
+    b.restart(false);
+    assert_eq!(b.report().position, Position::default());
+    assert!(b.report().problems[0].message.contains("damaged"));
+    pair.membership(&[A, B]);
+    let (a, b) = (pair.nodes[&A].report(), pair.nodes[&B].report());
+    assert_eq!((b.sync, b.position), (Sync::InSync, a.position));
+    assert_eq!(b.problems, []);
+}
+
+/// A member that lies to B, in A's place.
+struct Liar {
+    b: Node,
+    sequence: u64,
+}
+
+impl Liar {
+    /// B follows it.
+    fn new() -> Self {
+        let mut liar = Self {
+            b: Node::new(false),
+            sequence: 0,
+        };
+        fs::create_dir(liar.b.at("/outside")).unwrap();
+        fs::write(liar.b.at("/outside/x"), "theirs").unwrap();
+        fs::create_dir(liar.b.at("/s/private")).unwrap();
+        fs::write(liar.b.at("/s/private/key"), "secret").unwrap();
+        let members = [A, B];
+        liar.b.core.handle(
+            &Event::Membership {
+                me: B,
+                members: &members,
+            },
+            Duration::ZERO,
+        );
+        liar.say(&Message::Hello(Hello {
+            epoch: 5,
+            owner: A,
+            role: Role::Active,
+            position: Position {
+                epoch: 5,
+                sequence: 0,
+            },
+            sync: Sync::Source,
+        }));
+        liar.say(&Message::Compare {
+            epoch: 5,
+            target: B,
+            session: 1,
+            sequence: 0,
+        });
+        assert_eq!(liar.b.report().sync, Sync::Syncing);
+        liar
+    }
+
+    fn say(&mut self, message: &Message<'_>) {
+        self.say_bytes(&message.encode());
+    }
+
+    fn say_bytes(&mut self, bytes: &[u8]) {
+        self.b
+            .core
+            .handle(&Event::Delivered { from: A, bytes }, Duration::ZERO);
+        while self.b.core.has_work(Duration::ZERO) {
+            self.b.core.work(Duration::ZERO);
+            while self.b.core.next_message().is_some() {}
+        }
+    }
+
+    fn order(&mut self, operation: Operation<'_>) {
+        self.sequence += 1;
+        self.say(&Message::Operation {
+            epoch: 5,
+            sequence: self.sequence,
+            target: None,
+            operation,
+        });
+    }
+
+    fn assert_nothing_outside_changed(&self) {
+        assert_eq!(fs::read(self.b.at("/outside/x")).unwrap(), b"theirs");
+        assert_eq!(fs::read_dir(self.b.at("/outside")).unwrap().count(), 1);
+        assert_eq!(fs::read(self.b.at("/s/private/key")).unwrap(), b"secret");
+        assert_eq!(fs::read_dir(self.b.at("/etc")).unwrap().count(), 0);
+        let top = fs::read_dir(self.b.root.path()).unwrap().count();
+        assert_eq!(top, 3, "something was made beside s, etc and outside");
+    }
+}
+
+#[test]
+fn a_liar_reaches_nothing_that_is_not_configured() {
+    let mut liar = Liar::new();
+    for target in [
+        "/outside/x",
+        "/etc/shadow",
+        "/s/private/key",
+        "/etc",
+        "/etc/one/below",
+        "/s2",
+    ] {
+        let attributes = Attributes::default;
+        let path = || path(target);
+        for operation in [
+            Operation::Put {
+                path: path(),
+                attributes: attributes(),
+                content: b"mine",
+            },
+            Operation::Directory {
+                path: path(),
+                attributes: attributes(),
+            },
+            Operation::Link {
+                path: path(),
+                attributes: attributes(),
+                target: b"/",
+            },
+            Operation::Attributes {
+                path: path(),
+                attributes: attributes(),
+                content: Digest::of(b"theirs"),
+            },
+            Operation::Remove { path: path() },
+        ] {
+            liar.order(operation);
+        }
+        liar.say(&Message::Begin {
+            epoch: 5,
+            target: None,
+            transfer: 1,
+            path: path(),
+        });
+    }
+    liar.assert_nothing_outside_changed();
+    let report = liar.b.report();
+    assert_eq!(report.sync, Sync::Failed);
+    assert!(
+        report.problems[0].message.starts_with("refuse "),
+        "{:?}",
+        report.problems
+    );
+    assert_eq!(report.problems[0].count, 36);
+}
+
+#[test]
+fn a_liar_gets_nowhere_through_links_that_it_makes() {
+    let mut liar = Liar::new();
+    for target in ["../outside", "/outside", "private"] {
+        liar.order(Operation::Link {
+            path: path("/s/way"),
+            attributes: Attributes::default(),
+            target: target.as_bytes(),
+        });
+        liar.order(Operation::Put {
+            path: path("/s/way/x"),
+            attributes: Attributes::default(),
+            content: b"mine",
+        });
+        liar.order(Operation::Remove {
+            path: path("/s/way/x"),
+        });
+        liar.order(Operation::Attributes {
+            path: path("/s/way"),
+            attributes: Attributes {
+                mode: 0o777,
+                ..Attributes::default()
+            },
+            content: Digest::NONE,
+        });
+        liar.order(Operation::Remove { path: path("/s/way") });
+    }
+    liar.assert_nothing_outside_changed();
+}
+
+#[test]
+fn a_liar_that_removes_everything_leaves_what_is_excluded() {
+    let mut liar = Liar::new();
+    liar.order(Operation::Remove { path: path("/s") });
+    liar.assert_nothing_outside_changed();
+}
+
+#[test]
+fn what_belongs_to_another_epoch_or_another_sender_is_refused() {
+    let mut liar = Liar::new();
+    let operation = || Operation::Put {
+        path: path("/s/a"),
+        attributes: Attributes::default(),
+        content: b"mine",
+    };
+    for epoch in [0, 4, 6, u64::MAX] {
+        liar.say(&Message::Operation {
+            epoch,
+            sequence: 1,
+            target: None,
+            operation: operation(),
+        });
+    }
+    let members = [A, B, NodeId(3)];
+    liar.b.core.handle(
+        &Event::Membership {
+            me: B,
+            members: &members,
+        },
+        Duration::ZERO,
+    );
+    let bytes = Message::Operation {
+        epoch: 5,
+        sequence: 1,
+        target: None,
+        operation: operation(),
+    }
+    .encode();
+    liar.b.core.handle(
+        &Event::Delivered {
+            from: NodeId(3),
+            bytes: &bytes,
+        },
+        Duration::ZERO,
+    );
+    liar.say_bytes(b"");
+    assert!(!liar.b.at("/s/a").exists());
+    liar.order(operation());
+    assert!(liar.b.at("/s/a").exists(), "what is in order is applied");
+}
+
+#[test]
+fn a_transfer_that_is_not_what_was_promised_is_not_put_in_place() {
+    let cases: [(&str, u64, u64, &[u8]); 4] = [
+        ("another transfer", 2, 3, b"abc"),
+        ("another size", 1, 4, b"abc"),
+        ("another digest", 1, 3, b"abd"),
+        ("a hole", 1, 6, b"abcabc"),
+    ];
+    for (what, transfer, size, digested) in cases {
+        let mut liar = Liar::new();
+        liar.say(&Message::Begin {
+            epoch: 5,
+            target: None,
+            transfer: 1,
+            path: path("/s/a"),
+        });
+        let chunk = |offset| Message::Chunk {
+            epoch: 5,
+            transfer: 1,
+            offset,
+            bytes: b"abc",
+        };
+        liar.say(&chunk(0));
+        if what == "a hole" {
+            liar.say(&chunk(u64::MAX));
+        }
+        liar.order(Operation::PutTransferred {
+            path: path("/s/a"),
+            attributes: Attributes::default(),
+            transfer,
+            size,
+            digest: Digest::of(digested),
+        });
+        assert!(!liar.b.at("/s/a").exists(), "{what}");
+        assert_eq!(liar.b.report().sync, Sync::Failed, "{what}");
+        assert_eq!(
+            fs::read_dir(liar.b.at("/s")).unwrap().count(),
+            1,
+            "{what}: something was left"
+        );
+    }
+}
+
+#[test]
+fn changes_that_skip_a_number_are_not_applied() {
+    let mut liar = Liar::new();
+    liar.sequence = 6;
+    liar.order(Operation::Put {
+        path: path("/s/a"),
+        attributes: Attributes::default(),
+        content: b"too early",
+    });
+    assert!(!liar.b.at("/s/a").exists());
+    assert_eq!(liar.b.report().sync, Sync::Failed);
+}
+
+#[test]
+fn a_member_of_another_version_is_named_and_not_waited_for() {
+    let mut pair = Pair::of(Node::new(false), Node::new(false));
+    pair.membership(&[A]);
+    let members = [A, NodeId(9)];
+    let core = &mut pair.nodes.get_mut(&A).unwrap().core;
+    core.handle(
+        &Event::Membership {
+            me: A,
+            members: &members,
+        },
+        Duration::ZERO,
+    );
+    let mut bytes = Message::Promote { epoch: 99 }.encode();
+    bytes[4] = 2;
+    core.handle(
+        &Event::Delivered {
+            from: NodeId(9),
+            bytes: &bytes,
+        },
+        Duration::ZERO,
+    );
+    pair.ask(A, Request::Promote).unwrap();
+    pair.ask(A, Request::Flush).unwrap();
+    let report = pair.nodes[&A].report();
+    assert_eq!(report.position.epoch, 1);
+}

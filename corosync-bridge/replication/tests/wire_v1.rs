@@ -1,0 +1,273 @@
+//! The bytes of version 1. They were shipped: they never change. A new version gets a file of its own.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test code")]
+
+use bmc_replication::digest::Digest;
+use bmc_replication::entry::{Attributes, FileTime, Kind, Xattr};
+use bmc_replication::wire::{Hello, ManifestEntry, Message, Operation, WireError};
+use bmc_replication::{EntryPath, NodeId, Position, Role, Sync};
+
+fn path(text: &str) -> EntryPath {
+    EntryPath::new(text.as_bytes()).unwrap()
+}
+
+fn attributes() -> Attributes {
+    Attributes {
+        mode: 0o640,
+        uid: 1,
+        gid: 2,
+        mtime: FileTime {
+            seconds: -2,
+            nanoseconds: 3,
+        },
+        xattrs: vec![Xattr {
+            name: b"user.a".to_vec(),
+            value: b"v".to_vec(),
+        }],
+    }
+}
+
+/// `attributes()` as they travel.
+const ATTRIBUTES: &str =
+    "000001a0 00000001 00000002 fffffffffffffffe 00000003 00000001 00000006 757365722e61 00000001 76";
+
+/// Every kind of message, with its bytes behind magic and version.
+fn every_message() -> Vec<(Message<'static>, String)> {
+    let seven = "0000000000000007";
+    let operation = |operation, bytes: &str| {
+        (
+            Message::Operation {
+                epoch: 7,
+                sequence: 8,
+                target: Some(NodeId(2)),
+                operation,
+            },
+            format!("06 {seven} 0000000000000008 00000002 {bytes}"),
+        )
+    };
+    let digest = "ab".repeat(32);
+    vec![
+        (
+            Message::Hello(Hello {
+                epoch: 7,
+                owner: NodeId(2),
+                role: Role::Passive,
+                position: Position {
+                    epoch: 6,
+                    sequence: 5,
+                },
+                sync: Sync::Syncing,
+            }),
+            format!("01 {seven} 00000002 02 0000000000000006 0000000000000005 03"),
+        ),
+        (Message::Promote { epoch: 7 }, format!("02 {seven}")),
+        (
+            Message::Compare {
+                epoch: 7,
+                target: NodeId(2),
+                session: 9,
+                sequence: 8,
+            },
+            format!("03 {seven} 00000002 0000000000000009 0000000000000008"),
+        ),
+        (
+            Message::Manifest {
+                epoch: 7,
+                session: 9,
+                last: true,
+                entries: vec![ManifestEntry {
+                    path: path("/a"),
+                    kind: Kind::Link,
+                    content: Digest([0xab; 32]),
+                    attributes: Digest([0xab; 32]),
+                }],
+            },
+            format!("04 {seven} 0000000000000009 01 00000002 2f61 03 {digest} {digest}"),
+        ),
+        (
+            Message::Ack {
+                epoch: 7,
+                sequence: 8,
+                received: 10,
+            },
+            format!("05 {seven} 0000000000000008 000000000000000a"),
+        ),
+        operation(
+            Operation::Put {
+                path: path("/a"),
+                attributes: attributes(),
+                content: b"xyz",
+            },
+            &format!("01 00000002 2f61 {ATTRIBUTES} 00000003 78797a"),
+        ),
+        operation(
+            Operation::PutTransferred {
+                path: path("/a"),
+                attributes: attributes(),
+                transfer: 11,
+                size: 12,
+                digest: Digest([0xab; 32]),
+            },
+            &format!("02 00000002 2f61 {ATTRIBUTES} 000000000000000b 000000000000000c {digest}"),
+        ),
+        operation(
+            Operation::Directory {
+                path: path("/a"),
+                attributes: attributes(),
+            },
+            &format!("03 00000002 2f61 {ATTRIBUTES}"),
+        ),
+        operation(
+            Operation::Link {
+                path: path("/a"),
+                attributes: attributes(),
+                target: b"../b",
+            },
+            &format!("04 00000002 2f61 {ATTRIBUTES} 00000004 2e2e2f62"),
+        ),
+        operation(
+            Operation::Attributes {
+                path: path("/a"),
+                attributes: attributes(),
+                content: Digest([0xab; 32]),
+            },
+            &format!("05 00000002 2f61 {ATTRIBUTES} {digest}"),
+        ),
+        operation(Operation::Remove { path: path("/a") }, "06 00000002 2f61"),
+        operation(Operation::InSync { session: 9 }, "07 0000000000000009"),
+        (
+            Message::Begin {
+                epoch: 7,
+                target: None,
+                transfer: 11,
+                path: path("/a"),
+            },
+            format!("07 {seven} 00000000 000000000000000b 00000002 2f61"),
+        ),
+        (
+            Message::Chunk {
+                epoch: 7,
+                transfer: 11,
+                offset: 12,
+                bytes: b"xyz",
+            },
+            format!("08 {seven} 000000000000000b 000000000000000c 00000003 78797a"),
+        ),
+        (
+            Message::Abandon {
+                epoch: 7,
+                transfer: 11,
+            },
+            format!("09 {seven} 000000000000000b"),
+        ),
+    ]
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn every_message_keeps_its_bytes() {
+    for (message, bytes) in every_message() {
+        let expected = format!("424d4352 01 {bytes}").replace(' ', "");
+        let encoded = message.encode();
+        assert_eq!(hex(&encoded), expected, "{message:?}");
+        assert_eq!(Message::decode(&encoded).as_ref(), Ok(&message));
+    }
+}
+
+#[test]
+fn a_message_cut_anywhere_or_with_something_behind_it_is_refused() {
+    for (message, _) in every_message() {
+        let bytes = message.encode();
+        for length in 0..bytes.len() {
+            let cut = Message::decode(&bytes[..length]);
+            // A manifest has as many entries as there are bytes for: cut between two, it is a shorter one.
+            let shorter = matches!(cut, Ok(Message::Manifest { ref entries, .. }) if entries.is_empty());
+            assert!(cut.is_err() || shorter, "{message:?} cut to {length}");
+        }
+        let longer = [bytes.as_slice(), &[0]].concat();
+        assert!(Message::decode(&longer).is_err(), "{message:?} with a byte more");
+    }
+}
+
+#[test]
+fn a_message_of_another_version_is_refused_and_both_versions_are_named() {
+    let mut bytes = Message::Promote { epoch: 1 }.encode();
+    bytes[4] = 9;
+    let error = Message::decode(&bytes).unwrap_err();
+    assert_eq!(error, WireError::Version { theirs: 9 });
+    assert!(error.to_string().contains("version 9") && error.to_string().contains("version 1"));
+    bytes[0] = b'X';
+    assert_eq!(Message::decode(&bytes), Err(WireError::NotOurs));
+}
+
+#[test]
+fn a_length_beyond_the_message_is_refused_without_asking_for_memory() {
+    let mut bytes = Message::Chunk {
+        epoch: 1,
+        transfer: 1,
+        offset: 0,
+        bytes: b"x",
+    }
+    .encode();
+    let at = bytes.len() - 5;
+    bytes[at..at + 4].copy_from_slice(&u32::MAX.to_be_bytes());
+    assert_eq!(Message::decode(&bytes), Err(WireError::Truncated));
+}
+
+#[test]
+fn a_path_that_leads_elsewhere_is_refused_wherever_it_stands() {
+    for bad in ["/a/../etc/shadow", "etc/shadow", "/a//b", "/", "/a\0b"] {
+        for operation in [1, 2, 3, 4, 5, 6] {
+            let mut bytes = b"BMCR\x01\x06".to_vec();
+            bytes.extend([0; 20]);
+            bytes.push(operation);
+            bytes.extend(u32::try_from(bad.len()).unwrap().to_be_bytes());
+            bytes.extend(bad.as_bytes());
+            bytes.extend([0; 128]);
+            assert!(
+                matches!(Message::decode(&bytes), Err(WireError::Path(_))),
+                "operation {operation} with {bad:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn manifest_entries_that_do_not_ascend_are_refused() {
+    let entry = |text| ManifestEntry {
+        path: path(text),
+        kind: Kind::File,
+        content: Digest::NONE,
+        attributes: Digest::NONE,
+    };
+    for entries in [[entry("/b"), entry("/a")], [entry("/a"), entry("/a")]] {
+        let bytes = Message::Manifest {
+            epoch: 1,
+            session: 1,
+            last: true,
+            entries: entries.to_vec(),
+        }
+        .encode();
+        assert_eq!(Message::decode(&bytes), Err(WireError::Order("manifest entries")));
+    }
+}
+
+#[test]
+fn no_change_of_any_byte_makes_decoding_panic() {
+    for (message, _) in every_message() {
+        let bytes = message.encode();
+        for at in 0..bytes.len() {
+            for value in [0, 1, 0x7f, 0x80, 0xff] {
+                let mut changed = bytes.clone();
+                changed[at] = value;
+                // Whatever it says, it says it without a panic, and what it takes it gives back the same.
+                if let Ok(taken) = Message::decode(&changed) {
+                    assert_eq!(taken.encode(), changed);
+                }
+            }
+        }
+    }
+}
