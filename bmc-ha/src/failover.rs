@@ -132,9 +132,11 @@ fn switch(plan: &mut Plan, configuration: &Configuration, arguments: &FailoverAr
     let mut events = Events::watch()?;
     progress.step(format!("asking {target} to be the Active"));
     let begin = Instant::now();
-    request::ask_for(target, &plan.asked, configuration.policy)?;
+    request::ask_for(target, &plan.asked)?;
     if let Err(error) = goal.wait(&mut events, begin, arguments.wait) {
-        if Goal::promoted(target, &roles).missing(&query_view()?).is_some() {
+        if Goal::promoted(target, &roles).missing(&query_view()?).is_none() {
+            settle(plan, &goal, &mut events, configuration)?;
+        } else {
             // Else the role would move later, when nobody expects it any more.
             request::withdraw(target)?;
         }
@@ -157,7 +159,7 @@ fn settle(
         return Ok(());
     };
     if goal.wait_for_score(events, &settings.id)? {
-        request::settle(target, configuration.policy)?;
+        request::settle(target)?;
     } else {
         eprintln!(
             "bmc-ha: {target} has not announced a promotion score above its sibling's; {} stays set on it",

@@ -3,28 +3,21 @@
 use cib_templates::tool::Tool;
 
 use super::ClusterError;
-use super::configuration::Policy;
 
 /// `1` on the node that is asked to be the Active; the rule is in the template.
 pub(crate) const REQUEST_ATTRIBUTE: &str = "bmc-active-request";
 
-/// Asks `node` to be the Active. `asked` are other nodes that were asked before: they are asked no longer, but
-/// with the policy external they stay marked, so that the Active keeps the role until `node` takes it.
-pub(crate) fn ask_for(node: &str, asked: &[String], policy: Policy) -> Result<(), ClusterError> {
+/// Asks `node` to be the Active. `asked` are other nodes that were asked before: they are preferred no longer,
+/// but stay marked, so that with the policy external the Active keeps the role until `node` takes it.
+pub(crate) fn ask_for(node: &str, asked: &[String]) -> Result<(), ClusterError> {
     set(node, "1")?;
-    for other in asked {
-        settle(other, policy)?;
-    }
-    Ok(())
+    asked.iter().try_for_each(|other| settle(other))
 }
 
 /// Ends the request to a node that is the Active, so that it does not pull the role back after a later
-/// failover. With the policy external the attribute stays defined, or the Active would be demoted.
-pub(crate) fn settle(node: &str, policy: Policy) -> Result<(), ClusterError> {
-    match policy {
-        Policy::Automatic => withdraw(node),
-        Policy::External => set(node, "0"),
-    }
+/// failover. The attribute stays defined: with the policy external, who was never asked may not be the Active.
+pub(crate) fn settle(node: &str) -> Result<(), ClusterError> {
+    set(node, "0")
 }
 
 /// Takes the request from a node.

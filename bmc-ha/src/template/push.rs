@@ -50,7 +50,7 @@ fn demotions(wanted: &Element) -> anyhow::Result<Vec<Reason>> {
     let mut wanted = wanted.clone();
     if configuration.policy == Policy::External {
         for active in unasked_actives(&view, &configuration) {
-            request::settle(active, Policy::External)?;
+            request::settle(active)?;
             refresh_status(&mut wanted)?;
         }
     }
