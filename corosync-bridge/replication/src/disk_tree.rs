@@ -14,7 +14,7 @@
 mod attributes;
 mod stage;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -36,8 +36,9 @@ pub use stage::DiskStage;
 /// raw flash count whole seconds, and the clock may be in the middle of one.
 const SETTLED_SECONDS: i64 = 2;
 
-/// Above this many entries one syncfs(2) costs less than an fsync(2) of each.
-const SYNC_ALL_ABOVE: usize = 8;
+/// Up to this many entries are synced one by one, above it by syncfs(2). Many fsync(2) of clean files cost little;
+/// syncfs(2) waits for whatever else anybody wrote to the file system, which may take seconds.
+const SYNC_EACH: usize = 4096;
 
 /// Tries of openat2(2) when a rename elsewhere disturbs it; openat2(2) asks for the repetition.
 const OPEN_TRIES: usize = 64;
@@ -280,6 +281,23 @@ impl DiskTree {
         }
     }
 
+    fn sync_file_systems(&self) -> Result<(), TreeError> {
+        let mut synced = BTreeSet::new();
+        for root in self.coverage.roots() {
+            let nearest = std::iter::successors(Some(root.clone()), EntryPath::parent)
+                .find_map(|path| self.open_directory(Some(&path)).ok());
+            let fd = match nearest {
+                Some(fd) => fd,
+                None => self.open_directory(None).map_err(failed("open", &root))?,
+            };
+            let stat = rustix::fs::fstat(&fd).map_err(failed("look at", &root))?;
+            if synced.insert(stat.st_dev) {
+                rustix::fs::syncfs(&fd).map_err(failed("sync the file system of", &root))?;
+            }
+        }
+        Ok(())
+    }
+
     fn directory(&mut self, path: &EntryPath, wanted: &Attributes) -> Result<Seen, Errno> {
         let parent = self.make_parent(path)?;
         match rustix::fs::mkdirat(&parent, path.name(), Mode::RWXU) {
@@ -363,9 +381,6 @@ impl Tree for DiskTree {
     }
 
     fn harden(&mut self, paths: &[EntryPath]) -> Result<(), TreeError> {
-        if paths.len() > SYNC_ALL_ABOVE {
-            return self.harden_all();
-        }
         let parents: BTreeSet<EntryPath> = paths.iter().filter_map(EntryPath::parent).collect();
         for path in paths.iter().chain(&parents) {
             self.sync_one(path).map_err(failed("sync", path))?;
@@ -374,20 +389,20 @@ impl Tree for DiskTree {
     }
 
     fn harden_all(&mut self) -> Result<(), TreeError> {
-        let mut synced = BTreeSet::new();
-        for root in self.coverage.roots() {
-            let nearest = std::iter::successors(Some(root.clone()), EntryPath::parent)
-                .find_map(|path| self.open_directory(Some(&path)).ok());
-            let fd = match nearest {
-                Some(fd) => fd,
-                None => self.open_directory(None).map_err(failed("open", &root))?,
+        let mut pending = self.coverage.roots();
+        let above: BTreeSet<EntryPath> = pending.iter().filter_map(EntryPath::parent).collect();
+        for _ in 0..SYNC_EACH {
+            let Some(path) = pending.pop() else {
+                return above
+                    .iter()
+                    .try_for_each(|path| self.sync_one(path).map_err(failed("sync", path)));
             };
-            let stat = rustix::fs::fstat(&fd).map_err(failed("look at", &root))?;
-            if synced.insert(stat.st_dev) {
-                rustix::fs::syncfs(&fd).map_err(failed("sync the file system of", &root))?;
-            }
+            self.sync_one(&path).map_err(failed("sync", &path))?;
+            let names = self.list(&path)?;
+            let children = names.iter().filter_map(|name| path.join(name).ok());
+            pending.extend(children.filter(|child| self.coverage.covers(child)));
         }
-        Ok(())
+        self.sync_file_systems()
     }
 
     fn stage(&mut self, path: &EntryPath) -> Result<DiskStage, TreeError> {
@@ -399,7 +414,7 @@ impl Tree for DiskTree {
     }
 
     fn place(&mut self, batch: Vec<Complete<DiskStage>>) -> Vec<Result<Seen, TreeError>> {
-        let sealed = stage::seal(batch, SYNC_ALL_ABOVE);
+        let sealed = stage::seal(batch);
         sealed
             .into_iter()
             .map(|sealed| {
@@ -510,15 +525,6 @@ fn file_time(seconds: impl Into<i64>, nanoseconds: impl TryInto<u32>) -> FileTim
         seconds: seconds.into(),
         nanoseconds: nanoseconds.try_into().unwrap_or(0),
     }
-}
-
-/// Distinct file systems among open files, with one file of each.
-fn file_systems<'a>(files: impl Iterator<Item = &'a File>) -> Result<Vec<&'a File>, Errno> {
-    let mut found = BTreeMap::new();
-    for file in files {
-        found.entry(rustix::fs::fstat(file)?.st_dev).or_insert(file);
-    }
-    Ok(found.into_values().collect())
 }
 
 fn failed(action: &'static str, path: &EntryPath) -> impl FnOnce(Errno) -> TreeError {

@@ -8,7 +8,7 @@
 //! # How a daemon drives it
 //! ```text
 //! loop {
-//!     poll(fds, if core.has_work() { 0 } else { core.deadline() - now })
+//!     poll(fds, if core.has_work(now) { 0 } else { core.deadline() - now })
 //!     for each thing that happened { core.handle(event, now) }
 //!     core.work(now)                                  // one bounded slice
 //!     while CPG has room { core.next_message() }      // a message taken out must be sent, or Disconnected told
@@ -22,6 +22,12 @@
 //! - Notices are taken before answers, so that a role is on record before a request for it is answered.
 //! - Hints are used on the Active only; a Passive need not watch anything. A new Active scans by itself, so
 //!   watches must stand before the promotion is answered, or a [`Event::RescanAll`] must follow them.
+//!
+//! # What is carried
+//! Content, owner, mode, mtime to the nanosecond, extended attributes with access control lists, symbolic links as
+//! links, empty directories, removals, changes of kind; names are bytes. Not carried: a directory's mtime (it tells
+//! when names in it changed, which happens on each node in its own time), hard links as such (each name is a file),
+//! devices, sockets, pipes, and the labels of security modules. A directory that is renamed is sent anew.
 //!
 //! # Parts
 //! | module | what it is |

@@ -440,6 +440,60 @@ fn an_active_that_was_deposed_just_before_it_ended_does_not_resume() {
 }
 
 #[test]
+fn what_was_acknowledged_and_which_epoch_is_open_survive_a_restart() {
+    let mut pair = Pair::new();
+    pair.write(A, "/s/a", "1");
+    pair.settle();
+    let position = pair.nodes[&A].report().position;
+    let b = pair.nodes.get_mut(&B).unwrap();
+    b.restart(false);
+    assert_eq!((b.report().position, b.report().sync), (position, Sync::NoSource));
+    let a = pair.nodes.get_mut(&A).unwrap();
+    a.restart(false);
+    assert_eq!(a.report().position, position);
+
+    // Only heard of, and not yet compared in: still nobody opens it a second time.
+    let mut pair = Pair::new();
+    pair.ask(A, Request::Demote).unwrap();
+    let promote = Message::Promote { epoch: 7 }.encode();
+    let b = pair.nodes.get_mut(&B).unwrap();
+    b.core.handle(
+        &Event::Delivered {
+            from: A,
+            bytes: &promote,
+        },
+        Duration::ZERO,
+    );
+    b.restart(false);
+    pair.membership(&[B]);
+    pair.ask(B, Request::Promote).unwrap();
+    assert_eq!(pair.nodes[&B].report().position.epoch, 8);
+}
+
+#[test]
+fn a_passive_that_takes_nothing_in_is_not_flooded_and_not_waited_for_forever() {
+    let mut pair = Pair::new();
+    let now = pair.now;
+    pair.write(A, "/s/large", vec![1; 8 << 20]);
+    let a = &mut pair.nodes.get_mut(&A).unwrap().core;
+    let mut sent = 0;
+    while a.has_work(now) {
+        a.work(now);
+        sent += std::iter::from_fn(|| a.next_message())
+            .map(|message| message.len())
+            .sum::<usize>();
+    }
+    assert!(
+        sent < 3 << 20,
+        "{sent} bytes were sent to one who takes nothing in"
+    );
+    let deadline = a.deadline().expect("silence is noticed");
+    a.handle(&Event::Tick, deadline);
+    let problems = a.report(deadline).problems;
+    assert!(problems[0].message.contains("no acknowledgement"), "{problems:?}");
+}
+
+#[test]
 fn of_two_who_opened_the_same_epoch_one_is_left_in_a_newer_one() {
     let mut pair = Pair::of(Node::new(false), Node::new(false));
     for node in [A, B] {

@@ -22,7 +22,7 @@ use std::panic::AssertUnwindSafe;
 use world::{Tally, World};
 
 /// Schedules in an ordinary test run: some seconds.
-const SCHEDULES: u64 = 4000;
+const SCHEDULES: u64 = 3000;
 
 /// Steps of trouble in a schedule.
 const STEPS: usize = 1200;

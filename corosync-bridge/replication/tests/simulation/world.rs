@@ -9,7 +9,9 @@ use std::time::Duration;
 use bmc_replication::coverage::Coverage;
 use bmc_replication::entry::{Attributes, FileTime};
 use bmc_replication::wire::INLINE_BYTES;
-use bmc_replication::{Core, EntryPath, Event, NodeId, Notice, Options, Report, Request, Role, Sync};
+use bmc_replication::{
+    Core, EntryPath, Event, NodeId, Notice, Options, Position, Report, Request, Role, Sync,
+};
 
 use crate::disk::{Data, Disk, Image, SimState, SimTree, TORN, contents};
 use crate::random::Dice;
@@ -90,10 +92,10 @@ pub(crate) struct World {
     /// Last write of each path by the node that is the Active, per node's own copy.
     flushes: Vec<Flush>,
     requests: u64,
-    /// What an epoch's Active started from, and what was flushed since.
-    epochs: BTreeMap<u64, Floor>,
-    /// What it started from alone: a copy that begins to follow it is not held to more.
+    /// What an epoch's Active started from: a copy that begins to follow it is not held to more.
     bases: BTreeMap<u64, Floor>,
+    /// What was flushed, and when: a copy that is in sync there or behind it is held to it.
+    flushed: BTreeMap<Position, Floor>,
     /// Whoever is cut off is fenced before another is promoted.
     fencing: bool,
     /// How much calmer than the worst.
@@ -140,8 +142,8 @@ impl World {
             writes: BTreeMap::new(),
             flushes: Vec::new(),
             requests: 0,
-            epochs: BTreeMap::new(),
             bases: BTreeMap::new(),
+            flushed: BTreeMap::new(),
             fencing,
             calm,
             torn: BTreeSet::new(),
@@ -630,15 +632,16 @@ impl World {
                         self.check_floor("the new Active", &node.floor, &node.disk.borrow().live);
                     }
                     let floor = node.floor.clone();
-                    self.bases.insert(*epoch, floor.clone());
-                    self.epochs.insert(*epoch, floor);
+                    self.bases.insert(*epoch, floor);
+                    // Another may have opened an epoch of this number, and died before anybody heard of it.
+                    self.flushed.retain(|position, _| position.epoch != *epoch);
                 } else if matches!(cause, bmc_replication::RoleCause::Deposed { .. }) {
                     self.tally.deposed += 1;
                 }
             }
             Notice::InSync { position } => {
                 self.tally.synced += 1;
-                let floor = self.epochs.get(&position.epoch).cloned().unwrap_or_default();
+                let floor = self.floor_at(*position);
                 if self.fencing {
                     self.check_floor("a copy in sync", &floor, &self.nodes[at].disk.borrow().durable);
                 }
@@ -647,6 +650,19 @@ impl World {
             Notice::Problem(_) => self.tally.problems += 1,
             Notice::CompareStarted { .. } | Notice::CompareFinished { .. } => {}
         }
+    }
+
+    /// What a copy holds that is in sync at `position`.
+    fn floor_at(&self, position: Position) -> Floor {
+        let mut floor = self.bases.get(&position.epoch).cloned().unwrap_or_default();
+        let opened = Position {
+            epoch: position.epoch,
+            sequence: 0,
+        };
+        for flushed in self.flushed.range(opened..=position) {
+            raise(&mut floor, flushed.1);
+        }
+        floor
     }
 
     /// A flush was answered: everything written before it is durable on every member.
@@ -671,10 +687,7 @@ impl World {
             );
             raise(&mut self.nodes[at].floor, &flush.floor);
         }
-        raise(
-            self.epochs.entry(report.position.epoch).or_default(),
-            &flush.floor,
-        );
+        raise(self.flushed.entry(report.position).or_default(), &flush.floor);
     }
 
     /// Nothing in `image` is older than `floor`.
