@@ -4,6 +4,7 @@ mod cpg;
 mod failover;
 mod inside;
 mod monitors;
+mod programs;
 mod replication;
 mod sizes;
 mod stats;
@@ -15,6 +16,11 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use lab::{Lab, Node, Options, Provision};
+
+/// File name of this program.
+const OWN_NAME: &str = "bench";
+/// File name of the program that does nothing.
+const HELLO_WORLD: &str = "hello-world";
 
 /// Prints bmc-ha's numbers next to those of its peers. Ratios within one run mean something; absolute times are
 /// those of this machine.
@@ -132,6 +138,9 @@ fn with_lab(measure: impl FnOnce(&Lab, Node) -> Result<()>) -> Result<()> {
     eprintln!("bench: booting and provisioning two BMCs");
     let lab = Lab::up(&Options::named("bench")?)?;
     lab.provision(&Provision::default())?;
+    for name in [OWN_NAME, HELLO_WORLD] {
+        programs::install(&lab, name)?;
+    }
     let active = lab.settle()?;
     measure(&lab, active)?;
     Ok(lab.down()?)

@@ -4,24 +4,26 @@ use std::io::Write as _;
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use lab::{Lab, Node};
 
 use crate::inside::{Case, Cost};
 use crate::stats::{Summary, milliseconds, ratio};
-use crate::table;
+use crate::{HELLO_WORLD, OWN_NAME, programs, table};
 
 /// Where resource agents are installed (OCF RA API: `$OCF_ROOT/resource.d/PROVIDER`).
 const RESOURCE_AGENTS: &str = "/usr/lib/ocf/resource.d";
 /// `OCF_RUNNING_PROMOTED`, what a monitor of a promoted instance exits with.
 const RUNNING_PROMOTED: i32 = 8;
+/// What `cibadmin` exits with when the XPath finds nothing (`CRM_EX_NOSUCH`).
+const NO_SUCH_OBJECT: i32 = 105;
 /// What every row is compared with.
 const REFERENCE: &str = "hello world (Rust)";
 
 /// Measures on the Active, where a monitor has all its work to do.
 pub(crate) fn run(lab: &Lab, active: Node, count: u32) -> Result<()> {
     let stateful = start_stateful(lab, active)?;
-    let mut cases = vec![hello_world()?, stateful];
+    let mut cases = vec![hello_world(), stateful];
     for (agent, expect) in [
         ("mux", RUNNING_PROMOTED),
         ("settings", RUNNING_PROMOTED),
@@ -35,16 +37,13 @@ pub(crate) fn run(lab: &Lab, active: Node, count: u32) -> Result<()> {
     print(&costs, count)
 }
 
-fn hello_world() -> Result<Case> {
-    let program = std::env::current_exe()
-        .context("find the running program")?
-        .with_file_name("hello-world");
-    Ok(Case {
+fn hello_world() -> Case {
+    Case {
         name: REFERENCE.into(),
-        argv: vec![program.display().to_string()],
+        argv: vec![programs::path(HELLO_WORLD)],
         env: Vec::new(),
         expect: 0,
-    })
+    }
 }
 
 /// `Stateful` started by hand as an unpromoted clone instance, so that its monitor has something to find.
@@ -97,26 +96,26 @@ fn ocf_environment(instance: &str, provider: &str, agent: &str) -> Vec<(String, 
 /// Instance attributes of a resource: one `nvpair` per line of what `cibadmin` finds.
 fn parameters(lab: &Lab, node: Node, resource: &str) -> Result<Vec<(String, String)>> {
     let xpath = format!("//primitive[@id='{resource}']/instance_attributes/nvpair");
-    let xml = lab.run(node, &["cibadmin", "--query", "--xpath", &xpath])?;
+    let output = lab.exec(node, &["cibadmin", "--query", "--xpath", &xpath])?;
+    // An agent whose parameters all have their defaults has no attributes in the CIB.
+    ensure!(
+        output.success() || output.status.code() == Some(NO_SUCH_OBJECT),
+        "query the parameters of {resource}: {}",
+        output.stderr
+    );
     let attribute = |line: &str, key: &str| -> Option<String> {
         let (_, rest) = line.split_once(&format!(" {key}=\""))?;
         Some(rest.split_once('"')?.0.to_owned())
     };
-    let pairs = xml.lines().filter(|line| line.contains("<nvpair"));
+    let pairs = output.stdout.lines().filter(|line| line.contains("<nvpair"));
     Ok(pairs
         .filter_map(|line| Some((attribute(line, "name")?, attribute(line, "value")?)))
         .collect())
 }
 
 fn measure(lab: &Lab, node: Node, cases: &[Case], count: u32) -> Result<Vec<Cost>> {
-    let program = std::env::current_exe().context("find the running program")?;
-    let argv = [
-        &program.display().to_string(),
-        "inside",
-        "cases",
-        "--count",
-        &count.to_string(),
-    ];
+    let (program, count) = (programs::path(OWN_NAME), count.to_string());
+    let argv = [program.as_str(), "inside", "cases", "--count", &count];
     let mut child = lab
         .command(node, &argv)?
         .stdin(Stdio::piped())

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use lab::{Lab, Node};
 
 use crate::stats::{Summary, milliseconds, ratio};
-use crate::table;
+use crate::{OWN_NAME, programs, table};
 
 /// A folder of settings that the lab replicates.
 const FOLDER: &str = "/var/lib/phosphor-settings-manager/settings/bench";
@@ -88,10 +88,7 @@ struct Inside {
 
 impl Inside {
     fn start(lab: &Lab, node: Node, arguments: &[&str]) -> Result<Self> {
-        let program = std::env::current_exe()
-            .context("find the running program")?
-            .display()
-            .to_string();
+        let program = programs::path(OWN_NAME);
         let argv: Vec<&str> = [program.as_str(), "inside"]
             .iter()
             .chain(arguments)
