@@ -8,13 +8,14 @@ use std::time::Instant;
 use anyhow::Context;
 use serde::Serialize;
 
+use crate::bridge;
 use crate::cli::{FailoverArgs, Format};
 use crate::cluster::configuration::Configuration;
 use crate::cluster::events::Events;
 use crate::cluster::simulation::{Simulation, simulate_request};
 use crate::cluster::{query_view, request};
 use crate::exit::{Exit, UsageError};
-use crate::status::reason::Reason;
+use crate::status::reason::{Reason, ReasonId};
 use crate::status::report::Report;
 use crate::status::{Observed, fencing_reasons, judge};
 use crate::terminal::{Paint, Progress, Tone, print, print_json};
@@ -98,13 +99,17 @@ fn plan(
     let nodes = observed.view.iter().flat_map(|view| &view.nodes);
     let asked = nodes
         .filter(|node| node.name != target.name && node.attributes.contains_key(request::REQUEST_ATTRIBUTE));
+    let mut reasons = checks::refusals(report, target, fencing, simulation.as_ref(), mux);
+    if reasons.is_empty() {
+        reasons.extend(unacknowledged(report, configuration, &target.name));
+    }
     Ok(Plan {
         answer: Answer {
             result: Result::Switched,
             from: report.active.clone(),
             to: target.name.clone(),
             forced: arguments.force,
-            reasons: checks::refusals(report, target, fencing, simulation.as_ref(), mux),
+            reasons,
             steps: simulation
                 .as_ref()
                 .map(|simulation| simulation.steps.clone())
@@ -114,6 +119,17 @@ fn plan(
         simulation,
         asked: asked.map(|node| node.name.clone()).collect(),
     })
+}
+
+/// A copy that was in sync a moment ago may hang since: whether it still acknowledges is only seen by asking, and
+/// only from the Active.
+fn unacknowledged(report: &Report, configuration: &Configuration, target: &str) -> Option<Reason> {
+    if report.active.as_deref() != Some(report.local.as_str()) {
+        return None;
+    }
+    let error = bridge::flush(configuration.settings.as_ref()).err()?;
+    let message = format!("{target} does not acknowledge the settings: {error}");
+    Some(Reason::of(target, ReasonId::NotInSync, message))
 }
 
 fn switch(plan: &mut Plan, configuration: &Configuration, arguments: &FailoverArgs) -> anyhow::Result<()> {

@@ -130,7 +130,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         Action::Provision { token, external } => return provision(name, *token, *external),
         Action::Down => Lab::clear(name)?,
         Action::Exec { node, argv } => return exec(name, *node, argv),
-        Action::Shell { node } => return exec(name, *node, &["bash".into(), "-l".into()]),
+        Action::Shell { node } => return exec(name, *node, &shell()),
         Action::CutPower { node } => Lab::attach(name)?.cut_power(*node)?,
         Action::PowerOn { node } => Lab::attach(name)?.power_on(*node)?,
         Action::Status => print!("{}", status(&Lab::attach(name)?)?),
@@ -195,6 +195,15 @@ fn provision(name: &str, token: u64, external: bool) -> Result<ExitCode> {
 
 fn exec(name: &str, node: Node, argv: &[String]) -> Result<ExitCode> {
     hand_over(&mut Lab::attach(name)?.command(node, argv)?)
+}
+
+/// A login shell on this terminal, whose kind a command in a BMC does not get to know otherwise.
+fn shell() -> Vec<String> {
+    let terminal = std::env::var("TERM").unwrap_or_else(|_| "dumb".into());
+    let terminal = format!("TERM={terminal}");
+    ["env", "--unset=NO_COLOR", &terminal, "bash", "-l"]
+        .map(str::to_owned)
+        .to_vec()
 }
 
 /// Runs a command on this terminal; its exit status becomes ours.

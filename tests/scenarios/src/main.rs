@@ -11,6 +11,7 @@ mod labs;
 mod ocf_tester;
 mod partition;
 mod passive;
+mod readiness;
 mod settings;
 mod stage;
 mod start;
@@ -30,6 +31,7 @@ const SCENARIOS: &[&[Scenario]] = &[
     start::SCENARIOS,
     ocf_tester::SCENARIOS,
     switchover::SCENARIOS,
+    readiness::SCENARIOS,
     settings::SCENARIOS,
     killed::SCENARIOS,
     passive::SCENARIOS,

@@ -1,7 +1,7 @@
 //! The BMCs lose sight of each other.
 
 use chassis_sim::messages::Event;
-use lab::{Link, Node, Result, deadline};
+use lab::{Link, Moment, Node, Result, deadline};
 
 use crate::stage::{On, Scenario, Stage, ensure, fail};
 
@@ -20,7 +20,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 
 fn one_link(stage: &Stage<'_>) -> Result<()> {
     let setting = "/var/lib/phosphor-settings-manager/settings/over-one-link";
-    stage.lab.network().cut(stage.passive(), Link::Second)?;
+    let mut journal = stage.lab.follow(stage.active)?;
+    let cut = Moment::now();
+    stage.lab.network().cut(stage.passive(), Link::First)?;
+    journal.wait_for("a lost link", deadline::FAILOVER, |entry| {
+        entry.at >= cut && entry.who == "corosync" && entry.message.contains("is down")
+    })?;
     stage.lab.write_setting(stage.active, setting, "arrives")?;
     stage.lab.wait_setting(stage.passive(), setting, "arrives")?;
     stage.lab.network().heal()?;

@@ -1,4 +1,5 @@
-//! What every scenario gets, and what is asserted after each.
+//! What every scenario gets, and what is asserted after each: the lab settles again, both copies of the settings are
+//! equal, and the chassis log breaks no invariant.
 
 use std::io::Write as _;
 use std::time::{Duration, Instant};
@@ -124,6 +125,7 @@ impl World {
         (scenario.script)(&stage)?;
         if scenario.on == On::SettledLab {
             lab.settle()?;
+            lab.assert_equal_settings()?;
         }
         stage.chassis()?.assert_invariants(stage.mark)
     }
