@@ -494,6 +494,31 @@ fn a_passive_that_takes_nothing_in_is_not_flooded_and_not_waited_for_forever() {
 }
 
 #[test]
+fn a_flush_that_was_asked_of_an_active_is_not_answered_by_a_later_one() {
+    let mut pair = Pair::new();
+    let now = pair.now;
+    let a = &mut pair.nodes.get_mut(&A).unwrap().core;
+    for (id, request) in [(91, Request::Demote), (92, Request::Flush), (93, Request::Demote)] {
+        let deadline = None;
+        a.handle(
+            &Event::Request {
+                id,
+                request,
+                deadline,
+            },
+            now,
+        );
+    }
+    pair.settle();
+    let answers = std::mem::take(&mut pair.nodes.get_mut(&A).unwrap().answers);
+    let told: Vec<(u64, bool)> = answers
+        .iter()
+        .map(|answer| (answer.id, answer.outcome.is_ok()))
+        .collect();
+    assert_eq!(told, [(91, true), (92, false), (93, true)]);
+}
+
+#[test]
 fn of_two_who_opened_the_same_epoch_one_is_left_in_a_newer_one() {
     let mut pair = Pair::of(Node::new(false), Node::new(false));
     for node in [A, B] {

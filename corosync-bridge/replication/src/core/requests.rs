@@ -201,10 +201,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 .sequence
                 .is_some_and(|sequence| self.missing(sequence).is_none())
             {
-                if pending.request == Request::Demote {
-                    self.demoted();
-                }
                 self.requests.answer(pending.id, Ok(()));
+                if pending.request == Request::Demote {
+                    // What was asked after it is refused with it.
+                    return self.demoted();
+                }
             } else if pending.deadline.is_some_and(|deadline| deadline <= now) {
                 let awaited = self.awaited(&pending);
                 self.requests.answer(

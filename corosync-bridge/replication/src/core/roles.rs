@@ -240,15 +240,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     fn deposed(&mut self, epoch: u64, owner: NodeId) {
+        self.requests.settle(|request| match request {
+            Request::Promote | Request::Demote => None,
+            Request::Flush | Request::FullSync => Some(Err(Refusal::Deposed { request, epoch })),
+        });
         self.become_passive(RoleCause::Deposed { epoch, owner });
         self.proposal
             .take_if(|proposal| !proposal.sent && proposal.cause == RoleCause::Resumed);
-        self.requests.settle(|request| match request {
-            Request::Promote => None,
-            // It is Passive, and what it had not flushed is not the settings any more.
-            Request::Demote => Some(Ok(())),
-            Request::Flush | Request::FullSync => Some(Err(Refusal::Deposed { request, epoch })),
-        });
     }
 
     /// Everything was flushed: this copy is what the group has.
@@ -267,6 +265,12 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.outbox.clear();
         self.announce = true;
         self.problems.clear_active();
+        // Nothing that was asked of this Active may be answered by a later one.
+        self.requests.settle(|request| match request {
+            Request::Promote => None,
+            Request::Demote => Some(Ok(())),
+            Request::Flush | Request::FullSync => Some(Err(Refusal::NotActive(request))),
+        });
         if was_active {
             self.notices.push(Notice::RoleChanged {
                 role: Role::Passive,
