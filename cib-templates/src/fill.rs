@@ -343,9 +343,10 @@ pub fn read_back(template: &Template, configuration: &Element, known: &Values) -
             continue;
         };
         for (attribute, value) in &element.attributes {
-            if let (Ok(pieces), Some(value)) = (pieces(value), present.attribute(attribute))
-                && let [Piece::Text(""), Piece::Placeholder(name), Piece::Text("")] = pieces.as_slice()
-            {
+            let (Ok(pieces), Some(value)) = (pieces(value), present.attribute(attribute)) else {
+                continue;
+            };
+            if let [Piece::Text(""), Piece::Placeholder(name), Piece::Text("")] = pieces.as_slice() {
                 found.set(name, value, Origin::Cluster);
             }
         }
