@@ -69,6 +69,29 @@ mod tests {
     }
 
     #[test]
+    fn the_manual_page_has_every_option_and_default() {
+        let page = include_str!("../man/corosync-bridge.8").replace("\\-", "-");
+        let mut command = Options::command();
+        command.build();
+        for option in command.get_arguments() {
+            let name = option.get_long().unwrap();
+            assert!(
+                page.contains(&format!("--{name}")),
+                "--{name} is not in the manual page"
+            );
+            // A flag has the default "false", which no page says.
+            let takes_value = option.get_action().takes_values();
+            for default in option.get_default_values().iter().filter(|_| takes_value) {
+                let default = default.to_str().unwrap();
+                assert!(
+                    page.contains(default),
+                    "{default}, the default of --{name}, is not in the manual page"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn a_group_name_that_corosync_would_refuse_is_refused() {
         assert!(Options::try_parse_from(["corosync-bridge", "--group", ""]).is_err());
         assert!(Options::try_parse_from(["corosync-bridge", "--group", &"n".repeat(129)]).is_err());
