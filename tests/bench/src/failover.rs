@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use lab::{Lab, Options, Provision, Stage, Timeline, deadline};
 
 use crate::stats::{Summary, milliseconds, ratio};
-use crate::table;
+use crate::{LAB, table};
 
 /// Corosync's default token timeout, and one for a pair on a short wire.
 const TOKENS: [Duration; 2] = [Duration::from_millis(1000), Duration::from_millis(300)];
@@ -25,7 +25,7 @@ pub(crate) fn run(rounds: u32) -> Result<()> {
 /// Failovers of the whole stack, each from a pair at rest.
 fn timelines(token: Duration, rounds: u32) -> Result<Vec<Timeline>> {
     eprintln!("bench: bmc-ha, token {} ms", token.as_millis());
-    let lab = Lab::up(&Options::named("bench")?)?;
+    let lab = Lab::up(&Options::named(LAB)?)?;
     lab.provision(&Provision {
         token,
         ..Provision::default()
@@ -49,7 +49,7 @@ fn timelines(token: Duration, rounds: u32) -> Result<Vec<Timeline>> {
 /// Failovers of one address on stock Pacemaker without fencing: power cut to the address answering.
 fn stock(token: Duration, rounds: u32) -> Result<Vec<Duration>> {
     eprintln!("bench: stock Pacemaker, token {} ms", token.as_millis());
-    let lab = Lab::up(&Options::named("bench")?)?;
+    let lab = Lab::up(&Options::named(LAB)?)?;
     lab.provision_stock(token)?;
     let prober = lab.probe_address()?;
     let mut times = Vec::new();

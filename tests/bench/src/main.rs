@@ -17,6 +17,8 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use lab::{Lab, Node, Options, Provision};
 
+/// Name of the benchmark's lab.
+const LAB: &str = "bench";
 /// File name of this program.
 const OWN_NAME: &str = "bench";
 /// File name of the program that does nothing.
@@ -112,6 +114,7 @@ fn main() -> ExitCode {
 }
 
 fn all() -> Result<()> {
+    lab::clear_when_interrupted(&[LAB])?;
     sizes::programs()?;
     with_lab(|lab, active| {
         monitors::run(lab, active, 300)?;
@@ -122,6 +125,7 @@ fn all() -> Result<()> {
 }
 
 fn one(part: Part) -> Result<()> {
+    lab::clear_when_interrupted(&[LAB])?;
     match part {
         Part::Monitors { count } => with_lab(|lab, active| monitors::run(lab, active, count)),
         Part::Replication { count } => with_lab(|lab, active| replication::run(lab, active, count)),
@@ -136,7 +140,7 @@ fn one(part: Part) -> Result<()> {
 /// A provisioned lab at rest; taken down at the end.
 fn with_lab(measure: impl FnOnce(&Lab, Node) -> Result<()>) -> Result<()> {
     eprintln!("bench: booting and provisioning two BMCs");
-    let lab = Lab::up(&Options::named("bench")?)?;
+    let lab = Lab::up(&Options::named(LAB)?)?;
     lab.provision(&Provision::default())?;
     for name in [OWN_NAME, HELLO_WORLD] {
         programs::install(&lab, name)?;

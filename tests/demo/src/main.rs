@@ -51,6 +51,7 @@ fn demo(arguments: &Arguments) -> anyhow::Result<bool> {
     screen.say("Two containers with systemd, D-Bus, corosync, pacemaker and pcs, on two network links,");
     screen.say("share one emulated chassis: a mux, four fans, the host's power, and a reset line each way.");
     let options = Options::named(&arguments.name)?;
+    lab::clear_when_interrupted(&[&arguments.name])?;
     let mut lab = screen.during("booting both BMCs", || Lab::up(&options))?;
     let told = Story::new(&lab, &mut screen, Duration::from_millis(arguments.token)).tell();
     if told.is_err() {

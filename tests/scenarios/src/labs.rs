@@ -4,6 +4,9 @@ use lab::{Lab, LabError, Layout, Node, Options, Result, Subnet};
 
 use crate::stage::{On, Scenario, Stage, ensure};
 
+/// Name of the lab that stands beside the scenarios' own.
+pub(crate) const SECOND_LAB: &str = "scenarios-2";
+
 pub(crate) const SCENARIOS: &[Scenario] = &[Scenario {
     name: "two_labs_stand_side_by_side_and_a_crashed_one_is_cleared",
     on: On::RunningLab,
@@ -11,7 +14,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[Scenario {
 }];
 
 fn side_by_side(stage: &Stage<'_>) -> Result<()> {
-    let mut options = Options::named("scenarios-2")?;
+    let mut options = Options::named(SECOND_LAB)?;
     options.subnets = [Subnet([10, 78, 0]), Subnet([10, 78, 1])];
     let second = Lab::up(&options)?;
     for (lab, other) in [(stage.lab, &second), (&second, stage.lab)] {

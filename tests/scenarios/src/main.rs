@@ -41,6 +41,12 @@ const SCENARIOS: &[&[Scenario]] = &[
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
+    if let Err(error) = lab::clear_when_interrupted(&[stage::LAB, labs::SECOND_LAB]) {
+        eprintln!(
+            "{error}: after an interrupt, take the labs down with: lab down --name {}",
+            stage::LAB
+        );
+    }
     // They share one lab.
     arguments.test_threads = Some(1);
     let world = Arc::new(Mutex::new(World::default()));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use lab::{Chassis, Lab, LabError, Mark, Node, Options, Provision, Result, deadline};
 
 /// Name of the lab that the scenarios run on.
-const LAB: &str = "scenarios";
+pub(crate) const LAB: &str = "scenarios";
 
 /// A scenario: a sentence about behaviour, and the script that shows it.
 pub(crate) struct Scenario {
