@@ -23,7 +23,7 @@ const REFERENCE: &str = "hello world (Rust)";
 /// Measures on the Active, where a monitor has all its work to do.
 pub(crate) fn run(lab: &Lab, active: Node, count: u32) -> Result<()> {
     let stateful = start_stateful(lab, active)?;
-    let mut cases = vec![hello_world(), stateful];
+    let mut cases = vec![hello_world(), read_of_the_mux(), stateful];
     for (agent, expect) in [
         ("mux", RUNNING_PROMOTED),
         ("settings", RUNNING_PROMOTED),
@@ -41,6 +41,16 @@ fn hello_world() -> Case {
     Case {
         name: REFERENCE.into(),
         argv: vec![programs::path(HELLO_WORLD)],
+        env: Vec::new(),
+        expect: 0,
+    }
+}
+
+/// What the emulated hardware itself takes: its files are answered by a process and not by the kernel.
+fn read_of_the_mux() -> Case {
+    Case {
+        name: "cat of the emulated mux".into(),
+        argv: vec!["/bin/cat".into(), "/run/chassis/mux/grant".into()],
         env: Vec::new(),
         expect: 0,
     }
