@@ -215,7 +215,16 @@ impl ControlServer {
 
     /// Why a client may not ask, by the credentials that the kernel vouches for (`unix(7)`, SO_PEERCRED).
     fn refusal(&self, stream: &UnixStream) -> io::Result<Option<String>> {
-        let peer = socket_peercred(stream)?.uid;
+        let peer = match socket_peercred(stream) {
+            Ok(credentials) => credentials.uid,
+            // The kernel shows such a process as pid 0, which rustix cannot hold and reports as error number 0.
+            Err(error) if error.raw_os_error() == 0 => {
+                return Ok(Some(
+                    "connect: this client runs outside the PID namespace of the bridge; run it inside".into(),
+                ));
+            }
+            Err(error) => return Err(error.into()),
+        };
         if peer != self.owner {
             return Ok(Some(format!(
                 "connect: user id {} may not ask the bridge, only user id {}",

@@ -35,6 +35,13 @@ const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
 /// this time, so that Pacemaker need not do anything.
 const RESTART_GRACE: Duration = Duration::from_secs(5);
 
+/// How long a demotion waits for the sibling to acknowledge what was written last. A sibling in sync takes
+/// milliseconds; for one that hangs, every second more is one without an Active.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The same for a source that is stopped, mostly because it could not be demoted.
+const STEP_DOWN_PATIENCE: Duration = Duration::from_secs(5);
+
 /// How often the bridge is asked again while it is waited for.
 const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -132,7 +139,7 @@ impl Agent for Settings {
     }
 
     fn demote(&self, request: &Request) -> Result<(), Failure> {
-        match self.command(Command::Demote, request.deadline) {
+        match self.command(Command::Demote, request.within(FLUSH_PATIENCE)) {
             Err(ClientError::Connect { .. }) if !self.is_running(request)? => {
                 request.warn("the bridge is not running, so it is not the source");
                 return Ok(());
@@ -179,9 +186,9 @@ impl Settings {
         client.run(command, deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// Demotes a source before it is stopped, in half of the time: what comes after the flush matters more.
+    /// Demotes a source before it is stopped, in half of the time at most: what comes after the flush matters more.
     fn step_down(&self, request: &Request) {
-        let limit = request.within(request.left() / 2);
+        let limit = request.within(STEP_DOWN_PATIENCE.min(request.left() / 2));
         let demoted = match self.status(limit) {
             Ok(status) if status.role == Role::Active => self.command(Command::Demote, limit),
             _ => Ok(()),
