@@ -1,6 +1,5 @@
 //! The demo: two BMCs on one chassis, provisioned, switched over, one of them cut off, and the verdict.
 
-mod outside;
 mod screen;
 mod settings;
 mod story;

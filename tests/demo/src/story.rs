@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use lab::{Lab, Mark, Node, Provision, Timeline, deadline};
 
-use crate::outside::Outside;
 use crate::screen::Screen;
 use crate::settings::SETTINGS;
 use crate::verdict;
@@ -32,12 +31,12 @@ impl<'a> Story<'a> {
         let active = self.provision()?;
         let mark = self.lab.chassis()?.mark("the story begins")?;
         self.show_state(active)?;
-        let outside = Outside::plant(self.lab, active)?;
+        self.lab.plant_outside(active)?;
         self.replicate(active)?;
         let active = self.switch_over(active)?;
         let survivor = self.lose_the_active(active)?;
         self.bring_it_back(survivor)?;
-        self.judge(mark, survivor, &outside)
+        self.judge(mark, survivor)
     }
 
     fn provision(&mut self) -> Result<Node> {
@@ -139,9 +138,9 @@ impl<'a> Story<'a> {
         self.show(survivor, &["bmc-ha", "status"])
     }
 
-    fn judge(&mut self, mark: Mark, active: Node, outside: &Outside) -> Result<bool> {
+    fn judge(&mut self, mark: Mark, active: Node) -> Result<bool> {
         self.screen.chapter("The verdict, from the chassis's own log");
-        verdict::print(self.lab, self.screen, mark, active, outside)
+        verdict::print(self.lab, self.screen, mark, active)
     }
 
     fn flush(&self, active: Node) -> Result<()> {

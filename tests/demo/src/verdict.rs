@@ -5,15 +5,14 @@ use bmc_bridge_control::messages::{Role, Sync};
 use chassis_sim::messages::Event;
 use lab::{Lab, Mark, Node};
 
-use crate::outside::Outside;
 use crate::screen::Screen;
 
 /// Prints the verdict; true when every invariant held.
-pub(crate) fn print(lab: &Lab, screen: &Screen, mark: Mark, active: Node, outside: &Outside) -> Result<bool> {
+pub(crate) fn print(lab: &Lab, screen: &Screen, mark: Mark, active: Node) -> Result<bool> {
     let mut judgements = chassis_is_well(lab, mark)?;
     judgements.push(settings_are_equal(lab)?);
     judgements.push(nobody_was_promoted_out_of_sync(lab, mark, active)?);
-    judgements.push(outside.untouched(lab)?);
+    judgements.push(nothing_outside_was_touched(lab)?);
     for judgement in &judgements {
         if judgement.held {
             screen.kept(&judgement.text);
@@ -79,18 +78,7 @@ fn nobody_was_promoted_out_of_sync(lab: &Lab, mark: Mark, active: Node) -> Resul
         .iter()
         .filter(|record| matches!(record.event, Event::MuxGranted { .. }))
         .count();
-    let mut unready = Vec::new();
-    for node in Node::BOTH {
-        let entries = lab.journal(node, mark.at)?;
-        let promoted = entries
-            .iter()
-            .filter(|entry| entry.who == "corosync-bridge" && entry.message.contains("promoted"));
-        unready.extend(
-            promoted
-                .filter(|entry| entry.message.contains("not in sync"))
-                .map(|entry| entry.message.clone()),
-        );
-    }
+    let unready = lab.promotions_out_of_sync(mark)?;
     let (source, copy) = (lab.bridge_status(active)?, lab.bridge_status(active.sibling())?);
     let in_sync =
         source.role == Role::Active && copy.sync == Sync::InSync && copy.position == source.position;
@@ -99,5 +87,17 @@ fn nobody_was_promoted_out_of_sync(lab: &Lab, mark: Mark, active: Node) -> Resul
         text: format!(
             "4 the mux changed hands {takeovers} times, each time to a BMC whose settings were in sync"
         ),
+    })
+}
+
+fn nothing_outside_was_touched(lab: &Lab) -> Result<Judgement> {
+    let touched = lab.touched_outside()?;
+    let text = match touched.as_slice() {
+        [] => "5 nothing outside the configured paths was touched, nor was a link followed out".into(),
+        some => format!("5 outside the configured paths: {}", some.join(", ")),
+    };
+    Ok(Judgement {
+        held: touched.is_empty(),
+        text,
     })
 }

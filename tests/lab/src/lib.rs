@@ -29,6 +29,7 @@ mod cluster;
 mod copies;
 mod error;
 mod interrupt;
+mod invariants;
 mod journal;
 mod layout;
 mod lifecycle;

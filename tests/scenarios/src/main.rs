@@ -1,8 +1,8 @@
 //! Scenario tests: two real BMCs on one emulated chassis, and what must hold whatever is lost.
 //!
 //! `scripts/test scenarios [FILTER]` runs them, one after the other, on one lab. Before each the lab is settled:
-//! both BMCs online, one Active, the other in sync. After each the chassis log is held to the invariants, from
-//! the scenario's beginning on.
+//! both BMCs online, one Active, the other in sync. After each it has to settle again, and the five invariants of
+//! docs/architecture.md have to hold from the scenario's beginning on.
 
 mod bad_input;
 mod failover;

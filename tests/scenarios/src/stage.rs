@@ -117,6 +117,9 @@ impl World {
             On::SettledLab => lab.settle()?,
             On::RunningLab => Node::Bmc0,
         };
+        if scenario.on == On::SettledLab {
+            lab.plant_outside(active)?;
+        }
         let stage = Stage {
             lab,
             mark: lab.chassis()?.mark(scenario.name)?,
@@ -126,6 +129,8 @@ impl World {
         if scenario.on == On::SettledLab {
             lab.settle()?;
             lab.assert_equal_settings()?;
+            lab.assert_promotions_in_sync(stage.mark)?;
+            lab.assert_outside_untouched()?;
         }
         stage.chassis()?.assert_invariants(stage.mark)
     }
