@@ -152,7 +152,7 @@ impl fmt::Display for Timeline {
         for (stage, at) in &self.stages {
             match at {
                 Some(at) => writeln!(f, "{:>9}  {}", format!("{} ms", at.as_millis()), stage.describe())?,
-                None => writeln!(f, "{:>9}  {}", "not seen", stage.describe())?,
+                None => writeln!(f, "{:>9}  {}", "not yet", stage.describe())?,
             }
         }
         if let Some(gap) = self.fan_gap {
