@@ -6,25 +6,13 @@ mod support;
 use std::os::unix::fs::PermissionsExt;
 
 use support::bridge::Bridge;
-use support::bus::{Systemd, Unit};
+use support::bus::{Systemd, units_of_a_bmc};
 use support::{AGENTS, Outcome, PROGRAM, World, tool};
 
 #[test]
 fn ocf_tester_passes_for_every_agent() {
     let world = World::new();
-    let units = [
-        ("corosync-bridge.service", Unit::stopped()),
-        (
-            "phosphor-fan-control@0.service",
-            Unit::owning("xyz.openbmc_project.Control.Thermal"),
-        ),
-        (
-            "xyz.openbmc_project.State.Chassis@0.service",
-            Unit::owning("xyz.openbmc_project.State.Chassis0"),
-        ),
-        ("obmc-bmc-active.target", Unit::stopped()),
-    ];
-    let systemd = Systemd::start(&world.path(""), &units);
+    let systemd = Systemd::start(&world.path(""), &units_of_a_bmc());
     for agent in AGENTS {
         // A copy: ocf-tester also runs the agent as nobody, who may not reach the build folder.
         let program = world.path(agent);

@@ -4,7 +4,7 @@
 mod support;
 
 use support::bridge::Bridge;
-use support::bus::{Systemd, Unit};
+use support::bus::{Systemd, units_of_a_bmc};
 use support::{AGENTS, Outcome, PROGRAM, World, tool};
 
 /// Runs a recurring monitor in a PID namespace of its own. The shell there is process 1 and the agent is process 2: the
@@ -37,19 +37,7 @@ fn last_pid_of_monitor(world: &World, agent: &str) -> String {
 fn a_monitor_makes_no_process_and_no_thread() {
     let world = World::new();
     world.write("select", "1");
-    let units = [
-        ("corosync-bridge.service", Unit::stopped()),
-        (
-            "phosphor-fan-control@0.service",
-            Unit::owning("xyz.openbmc_project.Control.Thermal"),
-        ),
-        (
-            "xyz.openbmc_project.State.Chassis@0.service",
-            Unit::owning("xyz.openbmc_project.State.Chassis0"),
-        ),
-        ("obmc-bmc-active.target", Unit::stopped()),
-    ];
-    let _systemd = Systemd::start(&world.path(""), &units);
+    let _systemd = Systemd::start(&world.path(""), &units_of_a_bmc());
     let _bridge = Bridge::start(&world.path("bridge.sock"));
     for agent in AGENTS {
         world.run(agent, "start").expect(0);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::hardware::Mux;
-use crate::ocf::{Request, State, UnitName};
+use crate::ocf::{BusName, Request, State, UnitName};
 use crate::systemd::{Systemd, UnitState};
 
 use super::Failure;
@@ -19,6 +19,12 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// What is wrong with a service: `Ok(None)` when nothing is.
 pub(super) type Health = Result<Option<String>, Failure>;
+
+/// The symptom of a service that does not own its D-Bus name.
+pub(super) fn unowned(systemd: &mut Systemd, name: &BusName, deadline: Instant) -> Health {
+    let owned = systemd.name_has_owner(name, deadline)?;
+    Ok((!owned).then(|| format!("nobody owns {name} on D-Bus")))
+}
 
 /// A unit that drives the chassis.
 #[derive(Debug)]

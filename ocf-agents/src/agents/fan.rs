@@ -1,16 +1,17 @@
 //! `ocf:openbmc:fan`: runs the fan control service where the mux is, and leaves the fans safe.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::hardware::file::{FileFans, PathPattern};
 use crate::hardware::{Fans, HardwareError, Percent, Rpm};
 use crate::ocf::{
     Action, Agent, BusName, Description, Environment, Offer, Parameter, Request, State, UnitName,
 };
+use crate::systemd::Systemd;
 
 use super::Failure;
-use super::active_service::{ActiveService, Health};
+use super::active_service::{ActiveService, Health, unowned};
 use super::mux_gate::{MUX_BACKEND, MUX_COMMAND, MUX_GRANT_FILE, readable_mux};
 
 /// `unit`.
@@ -136,20 +137,14 @@ impl Agent for Fan {
     fn monitor(&self, request: &Request) -> Result<State, Failure> {
         let mut duties = DutyWatch::new(self.duty_max_age);
         self.service.monitor(request, |systemd, deadline| {
-            if !systemd.name_has_owner(&self.bus_name, deadline)? {
-                return Ok(Some(format!("nobody owns {} on D-Bus", self.bus_name)));
-            }
-            self.symptom(&mut duties)
+            self.symptom(systemd, deadline, &mut duties)
         })
     }
 
     fn start(&self, request: &Request) -> Result<(), Failure> {
         let mut duties = DutyWatch::new(self.duty_max_age);
         self.service.start(request, |systemd, deadline| {
-            if !systemd.name_has_owner(&self.bus_name, deadline)? {
-                return Ok(Some(format!("nobody owns {} on D-Bus", self.bus_name)));
-            }
-            self.symptom(&mut duties)
+            self.symptom(systemd, deadline, &mut duties)
         })
     }
 
@@ -175,7 +170,10 @@ impl Agent for Fan {
 }
 
 impl Fan {
-    fn symptom(&self, duties: &mut DutyWatch) -> Health {
+    fn symptom(&self, systemd: &mut Systemd, deadline: Instant, duties: &mut DutyWatch) -> Health {
+        if let Some(symptom) = unowned(systemd, &self.bus_name, deadline)? {
+            return Ok(Some(symptom));
+        }
         let speeds = match self.fans.speeds() {
             Err(error @ HardwareError::Read { .. }) => return Ok(Some(error.to_string())),
             other => other?,

@@ -11,7 +11,7 @@ use crate::ocf::{
 use crate::systemd::Systemd;
 
 use super::Failure;
-use super::active_service::{ActiveService, Health};
+use super::active_service::{ActiveService, Health, unowned};
 use super::mux_gate::{MUX_BACKEND, MUX_COMMAND, MUX_GRANT_FILE, not_installed, readable_mux};
 
 /// `unit`.
@@ -121,8 +121,8 @@ impl Agent for Power {
 
 impl Power {
     fn symptom(&self, systemd: &mut Systemd, deadline: Instant) -> Health {
-        if !systemd.name_has_owner(&self.bus_name, deadline)? {
-            return Ok(Some(format!("nobody owns {} on D-Bus", self.bus_name)));
+        if let Some(symptom) = unowned(systemd, &self.bus_name, deadline)? {
+            return Ok(Some(symptom));
         }
         let shown = systemd.string_property(&self.bus_name, &self.object_path, INTERFACE, PROPERTY, deadline);
         let shown = match shown {

@@ -58,6 +58,22 @@ impl Unit {
     }
 }
 
+/// A stopped unit for each agent that has one, under OpenBMC's names.
+pub(crate) fn units_of_a_bmc() -> [(&'static str, Unit); 4] {
+    [
+        ("corosync-bridge.service", Unit::stopped()),
+        (
+            "phosphor-fan-control@0.service",
+            Unit::owning("xyz.openbmc_project.Control.Thermal"),
+        ),
+        (
+            "xyz.openbmc_project.State.Chassis@0.service",
+            Unit::owning("xyz.openbmc_project.State.Chassis0"),
+        ),
+        ("obmc-bmc-active.target", Unit::stopped()),
+    ]
+}
+
 #[derive(Debug, Default)]
 struct Shared {
     units: BTreeMap<String, Unit>,
