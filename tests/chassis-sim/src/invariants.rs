@@ -84,28 +84,54 @@ pub fn violations(log: &[Record], from: u64) -> Vec<Violation> {
     judge.violations
 }
 
-/// What the log shows at the end, invariant by invariant, for people.
-pub fn verdict(log: &[Record], from: u64) -> Vec<String> {
-    let violations = violations(log, from);
-    let mut lines = Vec::new();
-    for invariant in Invariant::ALL {
-        let broken: Vec<_> = violations
-            .iter()
-            .filter(|violation| violation.invariant == invariant)
-            .collect();
-        let mark = if broken.is_empty() { "held  " } else { "BROKEN" };
-        lines.push(format!(
-            "{mark} {} {invariant}: {}",
-            invariant.number(),
-            evidence(log, from, invariant)
-        ));
-        lines.extend(
-            broken
-                .iter()
-                .map(|violation| format!("         record {}: {}", violation.record, violation.what)),
-        );
+/// What the log shows about one invariant, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Which one.
+    pub invariant: Invariant,
+    /// What the judgement rests on.
+    pub evidence: String,
+    /// The records that break it; none when it held.
+    pub violations: Vec<Violation>,
+}
+
+impl Verdict {
+    /// Whether the invariant held.
+    pub fn held(&self) -> bool {
+        self.violations.is_empty()
     }
-    lines
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mark = if self.held() { "held  " } else { "BROKEN" };
+        let (number, invariant) = (self.invariant.number(), self.invariant);
+        write!(formatter, "{mark} {number} {invariant}: {}", self.evidence)?;
+        self.violations.iter().try_for_each(|violation| {
+            write!(
+                formatter,
+                "\n         record {}: {}",
+                violation.record, violation.what
+            )
+        })
+    }
+}
+
+/// What the log shows at the end, invariant by invariant.
+pub fn verdict(log: &[Record], from: u64) -> Vec<Verdict> {
+    let violations = violations(log, from);
+    Invariant::ALL
+        .into_iter()
+        .map(|invariant| Verdict {
+            invariant,
+            evidence: evidence(log, from, invariant),
+            violations: violations
+                .iter()
+                .filter(|violation| violation.invariant == invariant)
+                .cloned()
+                .collect(),
+        })
+        .collect()
 }
 
 /// What the judgement rests on.
@@ -303,7 +329,7 @@ mod tests {
         assert!(
             verdict(&log(handover()), 0)
                 .iter()
-                .all(|line| line.starts_with("held"))
+                .all(|verdict| verdict.to_string().starts_with("held"))
         );
     }
 
@@ -412,7 +438,13 @@ mod tests {
 
     #[test]
     fn a_verdict_names_what_broke() {
-        let lines = verdict(&log(vec![Event::MuxGranted { bmc: 0 }, duty(1)]), 0);
+        let verdicts = verdict(&log(vec![Event::MuxGranted { bmc: 0 }, duty(1)]), 0);
+        let text = verdicts
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n");
+        let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].starts_with("BROKEN 1"), "{lines:?}");
         assert!(lines[1].contains("record 1: BMC 1 drove fan 1"), "{lines:?}");
         assert!(lines[2].starts_with("held   2"), "{lines:?}");

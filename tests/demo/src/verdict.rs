@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use bmc_bridge_control::messages::{Role, Sync};
+use chassis_sim::invariants::Verdict;
 use chassis_sim::messages::Event;
 use lab::{Lab, Mark, Node};
 
@@ -39,20 +40,20 @@ pub(crate) struct Judgement {
 
 /// Invariants 1 and 2: the log's own judgement.
 fn chassis_is_well(lab: &Lab, mark: Mark) -> Result<Vec<Judgement>> {
-    let lines = lab.chassis()?.verdict(mark)?;
-    Ok(lines
-        .into_iter()
-        .map(|line| match line.strip_prefix("held") {
-            Some(text) => Judgement {
-                held: true,
-                text: text.trim_start().to_owned(),
-            },
-            None => Judgement {
-                held: false,
-                text: line.trim_start_matches("BROKEN").trim_start().to_owned(),
-            },
-        })
-        .collect())
+    let verdicts = lab.chassis()?.verdict(mark)?;
+    Ok(verdicts.iter().map(judgement_of).collect())
+}
+
+fn judgement_of(verdict: &Verdict) -> Judgement {
+    let number = verdict.invariant.number();
+    let mut text = format!("{number} {}: {}", verdict.invariant, verdict.evidence);
+    for violation in &verdict.violations {
+        text.push_str(&format!("; record {}: {}", violation.record, violation.what));
+    }
+    Judgement {
+        held: verdict.held(),
+        text,
+    }
 }
 
 fn settings_are_equal(lab: &Lab) -> Result<Judgement> {

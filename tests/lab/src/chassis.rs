@@ -1,11 +1,11 @@
 //! The chassis as a scenario uses it.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use chassis_sim::client::{Client, ClientError, Subscription};
-use chassis_sim::invariants;
+use chassis_sim::invariants::{self, Verdict};
 use chassis_sim::messages::{Event, Record, Request, State};
+use chassis_sim::verdict::read_log;
 
 use crate::error::{LabError, Result};
 use crate::journal::Moment;
@@ -108,15 +108,11 @@ impl Chassis {
     /// When the log cannot be read.
     pub fn records(&self, mark: Mark) -> Result<Vec<Record>> {
         let path = self.layout.chassis_log();
-        let text = fs::read_to_string(&path).map_err(LabError::io("read", &path))?;
-        let mut records = Vec::new();
-        // A line without its end is still being written.
-        for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
-            let record = parse(line)?;
-            if record.number >= mark.record {
-                records.push(record);
-            }
-        }
+        let mut records = read_log(&path).map_err(|error| LabError::Malformed {
+            of: "the chassis log".into(),
+            detail: format!("{error:#}"),
+        })?;
+        records.retain(|record| record.number >= mark.record);
         Ok(records)
     }
 
@@ -150,11 +146,11 @@ impl Chassis {
         Err(LabError::State(lines.join("\n")))
     }
 
-    /// The verdict on the invariants that the log can judge, line by line, for a person.
+    /// The verdict on each invariant that the log can judge, for a person.
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub fn verdict(&self, mark: Mark) -> Result<Vec<String>> {
+    pub fn verdict(&self, mark: Mark) -> Result<Vec<Verdict>> {
         Ok(invariants::verdict(&self.records(Mark::START)?, mark.record))
     }
 
@@ -210,13 +206,6 @@ impl Chassis {
 
 fn failed(error: ClientError) -> LabError {
     LabError::Chassis(Box::new(error))
-}
-
-fn parse(line: &str) -> Result<Record> {
-    serde_json::from_str(line).map_err(|error| LabError::Malformed {
-        of: "the chassis log".into(),
-        detail: format!("{line:?}: {error}"),
-    })
 }
 
 /// A record for a person: time in seconds, event.
