@@ -2,6 +2,8 @@
 
 use bmc_sync_config::SyncConfig;
 
+pub use bmc_sync_config::{Direction, Priority, Rule, Timing};
+
 use crate::EntryPath;
 
 /// The configuration of this node, as far as the core needs it. What comes from another node is held to
@@ -13,6 +15,10 @@ pub trait Coverage: std::fmt::Debug {
 
     /// Whether `path` is replicated. Nothing is covered beneath an uncovered path that is itself beneath a root.
     fn covers(&self, path: &EntryPath) -> bool;
+
+    /// How the covered `path` is replicated. What lies beneath a path is replicated as the path is, unless said
+    /// otherwise here.
+    fn rule(&self, path: &EntryPath) -> Rule;
 }
 
 impl Coverage for SyncConfig {
@@ -25,5 +31,9 @@ impl Coverage for SyncConfig {
 
     fn covers(&self, path: &EntryPath) -> bool {
         SyncConfig::covers(self, path.as_path())
+    }
+
+    fn rule(&self, path: &EntryPath) -> Rule {
+        self.rule_for(path.as_path()).unwrap_or_default()
     }
 }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use bmc_replication::entry::{Attributes, Body, FileTime, Found, Xattr};
 use bmc_replication::tree::{Complete, Inspection, Source, Stage, TreeError};
-use bmc_replication::{Coverage, DiskTree, EntryPath, Tree};
+use bmc_replication::{Coverage, DiskTree, EntryPath, Rule, Tree};
 
 /// `/s` is replicated but for `/s/private`, and the file `/etc/one`.
 #[derive(Debug)]
@@ -23,6 +23,10 @@ impl Coverage for Configured {
     fn covers(&self, entry: &EntryPath) -> bool {
         let private = *entry == path("/s/private") || entry.is_beneath(&path("/s/private"));
         *entry == path("/etc/one") || ((*entry == path("/s") || entry.is_beneath(&path("/s"))) && !private)
+    }
+
+    fn rule(&self, _: &EntryPath) -> Rule {
+        Rule::default()
     }
 }
 

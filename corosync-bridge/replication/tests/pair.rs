@@ -15,7 +15,7 @@ use bmc_replication::entry::Attributes;
 use bmc_replication::wire::{Hello, INLINE_BYTES, Message, Operation};
 use bmc_replication::{
     Answer, Core, Coverage, DiskTree, EntryPath, Event, NodeId, Options, Position, Report, Request, Role,
-    StateFile, Sync,
+    Rule, StateFile, Sync,
 };
 
 /// Turns after which two quiet cores must have come to rest.
@@ -40,6 +40,10 @@ impl Coverage for Configured {
         let private = *entry == path("/s/private") || entry.is_beneath(&path("/s/private"));
         let beneath = *entry == path("/s") || entry.is_beneath(&path("/s"));
         *entry == path("/etc/one") || (beneath && !private && !self.narrow)
+    }
+
+    fn rule(&self, _: &EntryPath) -> Rule {
+        Rule::default()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{ConfigError, Overlap, Place};
+use crate::rule::Rule;
 
 /// Whether an entry stands under `Files` or under `Directories`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct Entry {
     pub kind: Kind,
     /// Which part of a directory is replicated; always [`Filter::All`] for a file.
     pub filter: Filter,
+    /// How what it covers is replicated.
+    pub rule: Rule,
     /// What the author of the list says that it is.
     pub description: String,
     /// Where it stands.
@@ -113,6 +116,12 @@ impl SyncConfig {
     #[must_use]
     pub fn covers(&self, path: &Path) -> bool {
         is_plain(path) && self.entry_for(path).is_some()
+    }
+
+    /// How `path` is replicated, if it is.
+    #[must_use]
+    pub fn rule_for(&self, path: &Path) -> Option<Rule> {
+        self.entry_for(path).map(|entry| entry.rule)
     }
 
     /// The topmost covered paths: where a scan starts and what a watcher has to see come and go. A root may

@@ -10,6 +10,7 @@
 //!
 //! What a replicator needs:
 //! - [`SyncConfig::covers`]: is this path replicated?
+//! - [`SyncConfig::rule_for`]: and how?
 //! - [`SyncConfig::roots`]: where to start a scan and where to put watches;
 //! - [`SyncConfig::may_contain`]: is it worth descending into this directory?
 
@@ -19,6 +20,8 @@ mod json;
 mod load;
 mod parse;
 mod path;
+mod rule;
 
 pub use entry::{Entry, Filter, Kind, SyncConfig};
 pub use error::{ConfigError, Overlap, Place};
+pub use rule::{Direction, Priority, Rule, Timing};

@@ -6,6 +6,7 @@ use crate::entry::{Entry, Filter, Kind};
 use crate::error::{ConfigError, Place};
 use crate::json::Json;
 use crate::path::{self, WrittenPath};
+use crate::rule::Rule;
 
 const FILES: &str = "Files";
 const DIRECTORIES: &str = "Directories";
@@ -78,6 +79,7 @@ fn entry(place: Place, value: &Json, kind: Kind) -> Result<Entry, ConfigError> {
         path,
         kind,
         filter,
+        rule: Rule::default(),
         description,
         place: object.place,
     })

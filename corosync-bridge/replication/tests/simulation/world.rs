@@ -10,7 +10,7 @@ use bmc_replication::coverage::Coverage;
 use bmc_replication::entry::{Attributes, FileTime};
 use bmc_replication::wire::INLINE_BYTES;
 use bmc_replication::{
-    Core, EntryPath, Event, NodeId, Notice, Options, Position, Report, Request, Role, Sync,
+    Core, EntryPath, Event, NodeId, Notice, Options, Position, Report, Request, Role, Rule, Sync,
 };
 
 use crate::disk::{Data, Disk, Image, SimState, SimTree, TORN, contents};
@@ -32,6 +32,10 @@ impl Coverage for Everything {
 
     fn covers(&self, entry: &EntryPath) -> bool {
         *entry == path("/f") || *entry == path("/s") || entry.is_beneath(&path("/s"))
+    }
+
+    fn rule(&self, _: &EntryPath) -> Rule {
+        Rule::default()
     }
 }
 
