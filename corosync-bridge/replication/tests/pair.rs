@@ -907,7 +907,7 @@ fn a_member_of_another_version_is_named_and_not_waited_for() {
         Duration::ZERO,
     );
     let mut bytes = Message::Promote { epoch: 99 }.encode();
-    bytes[4] = 2;
+    bytes[4] = 1;
     core.handle(
         &Event::Delivered {
             from: NodeId(9),

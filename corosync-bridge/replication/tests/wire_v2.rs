@@ -1,4 +1,4 @@
-//! The bytes of version 1. They were shipped: they never change. A new version gets a file of its own.
+//! The bytes of version 2. Once shipped they never change: a new version gets a file of its own.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
@@ -170,7 +170,7 @@ fn hex(bytes: &[u8]) -> String {
 #[test]
 fn every_message_keeps_its_bytes() {
     for (message, bytes) in every_message() {
-        let expected = format!("424d4352 01 {bytes}").replace(' ', "");
+        let expected = format!("424d4352 02 {bytes}").replace(' ', "");
         let encoded = message.encode();
         assert_eq!(hex(&encoded), expected, "{message:?}");
         assert_eq!(Message::decode(&encoded).as_ref(), Ok(&message));
@@ -198,9 +198,20 @@ fn a_message_of_another_version_is_refused_and_both_versions_are_named() {
     bytes[4] = 9;
     let error = Message::decode(&bytes).unwrap_err();
     assert_eq!(error, WireError::Version { theirs: 9 });
-    assert!(error.to_string().contains("version 9") && error.to_string().contains("version 1"));
+    assert!(error.to_string().contains("version 9") && error.to_string().contains("version 2"));
     bytes[0] = b'X';
     assert_eq!(Message::decode(&bytes), Err(WireError::NotOurs));
+}
+
+/// Version 1 was shipped: a member that still speaks it may be met, and must be told apart and not misread.
+#[test]
+fn a_message_of_version_1_is_refused_by_name() {
+    let promote = b"BMCR\x01\x02\0\0\0\0\0\0\0\x07";
+    let error = Message::decode(promote).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "decode a message: it has version 1, and this node speaks version 2"
+    );
 }
 
 #[test]
@@ -221,7 +232,7 @@ fn a_length_beyond_the_message_is_refused_without_asking_for_memory() {
 fn a_path_that_leads_elsewhere_is_refused_wherever_it_stands() {
     for bad in ["/a/../etc/shadow", "etc/shadow", "/a//b", "/", "/a\0b"] {
         for operation in [1, 2, 3, 4, 5, 6] {
-            let mut bytes = b"BMCR\x01\x06".to_vec();
+            let mut bytes = b"BMCR\x02\x06".to_vec();
             bytes.extend([0; 20]);
             bytes.push(operation);
             bytes.extend(u32::try_from(bad.len()).unwrap().to_be_bytes());
