@@ -8,6 +8,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::sync::SyncCommand;
+
 /// Ends the long help text.
 const EXIT_STATUS: &str = "\
 Exit status:
@@ -15,7 +17,7 @@ Exit status:
   1  it failed; the message says what and why
   2  the command line or a value is wrong; nothing was done
   3  refused, because it would be unsafe or cannot work; the message says why
-  4  status: something is not as it should be";
+  4  status, sync status: something is not as it should be";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,6 +52,10 @@ Examples:
 
   Make the Passive the Active although its settings are not in sync:
     bmc-ha failover --force";
+
+const SYNC_EXAMPLES: &str = "\
+Examples:
+  bmc-ha sync status";
 
 const TEMPLATE_EXAMPLES: &str = "\
 Examples:
@@ -135,6 +141,13 @@ pub(crate) enum Command {
     /// Make the other BMC, or the one named, the Active; refused when that is unsafe.
     #[command(after_help = FAILOVER_EXAMPLES)]
     Failover(FailoverArgs),
+    /// Look at the replication of the settings.
+    #[command(after_help = SYNC_EXAMPLES)]
+    Sync {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: SyncCommand,
+    },
     /// List, show, render, verify and apply the cluster's configuration templates.
     #[command(after_help = TEMPLATE_EXAMPLES)]
     Template {

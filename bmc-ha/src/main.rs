@@ -1,4 +1,4 @@
-//! `bmc-ha`: provision a pair of BMCs, look at it, switch it.
+//! `bmc-ha`: provision a pair of BMCs, look at it, switch it, keep its settings together.
 
 mod bridge;
 mod cli;
@@ -9,6 +9,7 @@ mod failover;
 mod mux;
 mod provision;
 mod status;
+mod sync;
 mod template;
 mod terminal;
 
@@ -38,6 +39,7 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Provision(arguments) => provision::run(arguments, cli.output),
         Command::Status => status::run(cli.output),
         Command::Failover(arguments) => failover::run(arguments, cli.output),
+        Command::Sync { command } => sync::run(command, cli.output),
         Command::Template { command } => template::run(command, cli.output),
         Command::Completion { shell } => Ok(documents::completion(*shell)),
         Command::Man { out } => Ok(documents::man(out)?),

@@ -13,6 +13,7 @@ mod text;
 pub(crate) use fencing::reasons as fencing_reasons;
 pub(crate) use judge::report as judge;
 pub(crate) use observed::Observed;
+pub(crate) use text::sync_word;
 
 use crate::cli::Format;
 use crate::exit::Exit;

@@ -35,6 +35,34 @@ impl Paint {
         }
     }
 
+    /// No colours.
+    #[cfg(test)]
+    pub(crate) fn plain() -> Self {
+        Self { coloured: false }
+    }
+
+    /// Rows side by side, the first of them as a heading.
+    pub(crate) fn table<const COLUMNS: usize>(self, rows: Vec<[String; COLUMNS]>) -> Vec<String> {
+        let mut widths = [0; COLUMNS];
+        for row in &rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        let lines = rows.into_iter().map(|row| {
+            let cells = row
+                .iter()
+                .zip(widths)
+                .map(|(cell, width)| format!("{cell:<width$}"));
+            format!("  {}", cells.collect::<Vec<_>>().join("  ").trim_end())
+        });
+        let mut lines: Vec<String> = lines.collect();
+        if let Some(heading) = lines.first_mut() {
+            *heading = self.paint(Tone::Strong, &heading);
+        }
+        lines
+    }
+
     /// Text in a tone.
     pub(crate) fn paint(self, tone: Tone, text: impl fmt::Display) -> String {
         if !self.coloured {

@@ -326,3 +326,17 @@ fn a_completion_script_knows_the_subcommands() {
     let script = Cib::empty().run(&["completion", "bash"]).stdout();
     assert!(script.contains("failover") && script.contains("provision"));
 }
+
+#[test]
+fn a_question_about_the_settings_names_the_bridge_that_does_not_answer() {
+    let cib = Cib::at_rest();
+    let ended = cib.run(&["sync", "status"]);
+    assert_eq!(ended.status(), 1);
+    assert!(
+        ended
+            .stderr()
+            .contains("connect to the bridge at /run/bmc-ha/bridge.sock"),
+        "{}",
+        ended.stderr()
+    );
+}

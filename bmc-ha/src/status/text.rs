@@ -70,31 +70,7 @@ fn headline(report: &Report, paint: Paint) -> String {
 fn table(report: &Report, paint: Paint) -> Vec<String> {
     let mut rows = vec![["BMC", "cluster", "role", "settings", "lag", "can be Active"].map(str::to_owned)];
     rows.extend(report.bmcs.iter().map(row));
-    let widths: Vec<usize> = (0..rows[0].len())
-        .map(|column| {
-            rows.iter()
-                .map(|row| row[column].chars().count())
-                .max()
-                .unwrap_or(0)
-        })
-        .collect();
-    let lines = rows.iter().map(|row| {
-        let cells = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:<width$}"));
-        format!("  {}", cells.collect::<Vec<_>>().join("  ").trim_end())
-    });
-    lines
-        .enumerate()
-        .map(|(index, line)| {
-            if index == 0 {
-                paint.paint(Tone::Strong, line)
-            } else {
-                line
-            }
-        })
-        .collect()
+    paint.table(rows)
 }
 
 fn row(bmc: &BmcReport) -> [String; 6] {
@@ -144,7 +120,8 @@ fn role_word(role: BmcRole) -> &'static str {
     }
 }
 
-fn sync_word(sync: Sync) -> &'static str {
+/// What is said of a copy.
+pub(crate) fn sync_word(sync: Sync) -> &'static str {
     match sync {
         Sync::Source => "source",
         Sync::InSync => "in sync",
