@@ -18,8 +18,8 @@ const MAGIC: [u8; 4] = *b"BMCS";
 /// Version of the state file. A file of another version counts as damaged: nothing can be said of it.
 const VERSION: u8 = 1;
 
-/// Bytes of the digest that are kept: this guards against bit rot, not against people.
-const CHECK_BYTES: usize = 16;
+/// Bytes of the digest: it guards against bit rot, not against people.
+const CHECK_BYTES: usize = Digest::BYTES;
 
 /// Bytes before the digest.
 const BODY_BYTES: usize = 4 + 1 + 8 + 4 + 8 + 8;
@@ -63,7 +63,7 @@ impl State {
         bytes.extend_from_slice(&self.position.epoch.to_be_bytes());
         bytes.extend_from_slice(&self.position.sequence.to_be_bytes());
         let check = Digest::of(&bytes);
-        bytes.extend_from_slice(&check.0[..CHECK_BYTES]);
+        bytes.extend_from_slice(&check.0);
         bytes
     }
 
@@ -71,7 +71,7 @@ impl State {
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (body, check) = bytes.split_at_checked(BODY_BYTES)?;
-        if check != &Digest::of(body).0[..CHECK_BYTES] {
+        if check != Digest::of(body).0 {
             return None;
         }
         let rest = body.strip_prefix(&MAGIC)?.strip_prefix(&[VERSION])?;

@@ -45,7 +45,7 @@ fn every_message() -> Vec<(Message<'static>, String)> {
             format!("06 {seven} 0000000000000008 00000002 {bytes}"),
         )
     };
-    let digest = "ab".repeat(32);
+    let digest = "ab".repeat(Digest::BYTES);
     vec![
         (
             Message::Hello(Hello {
@@ -78,8 +78,8 @@ fn every_message() -> Vec<(Message<'static>, String)> {
                 entries: vec![ManifestEntry {
                     path: path("/a"),
                     kind: Kind::Link,
-                    content: Digest([0xab; 32]),
-                    attributes: Digest([0xab; 32]),
+                    content: Digest([0xab; Digest::BYTES]),
+                    attributes: Digest([0xab; Digest::BYTES]),
                 }],
             },
             format!("04 {seven} 0000000000000009 01 00000002 2f61 03 {digest} {digest}"),
@@ -106,7 +106,7 @@ fn every_message() -> Vec<(Message<'static>, String)> {
                 attributes: attributes(),
                 transfer: 11,
                 size: 12,
-                digest: Digest([0xab; 32]),
+                digest: Digest([0xab; Digest::BYTES]),
             },
             &format!("02 00000002 2f61 {ATTRIBUTES} 000000000000000b 000000000000000c {digest}"),
         ),
@@ -129,7 +129,7 @@ fn every_message() -> Vec<(Message<'static>, String)> {
             Operation::Attributes {
                 path: path("/a"),
                 attributes: attributes(),
-                content: Digest([0xab; 32]),
+                content: Digest([0xab; Digest::BYTES]),
             },
             &format!("05 00000002 2f61 {ATTRIBUTES} {digest}"),
         ),
