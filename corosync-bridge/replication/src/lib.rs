@@ -37,6 +37,7 @@
 //! | [`tree`] | what the core asks of a disk |
 //! | [`disk_tree`] | the real disk, confined beneath one root |
 //! | [`state`] | epoch, owner and position, and the file that keeps them |
+//! | [`record_log`] | records on disk that survive power cuts |
 //! | [`coverage`] | which paths are replicated |
 
 pub mod core;
@@ -46,6 +47,7 @@ pub mod disk_tree;
 pub mod entry;
 mod index;
 pub mod path;
+pub mod record_log;
 mod scan;
 pub mod state;
 pub mod tree;
