@@ -1,0 +1,219 @@
+//! Messages that the dice make up. Every field gets any value that it may have.
+
+use bmc_replication::digest::Digest;
+use bmc_replication::entry::{Attributes, FileTime, Kind, Xattr};
+use bmc_replication::wire::{Hello, ManifestEntry, Message, Operation};
+use bmc_replication::{EntryPath, NodeId, Position, Role, Sync};
+
+use crate::random::Dice;
+
+/// Every kind of message, as [`kind_of`] calls them.
+pub(crate) const KINDS: [&str; 15] = [
+    "Hello",
+    "Promote",
+    "Compare",
+    "Manifest",
+    "Ack",
+    "Put",
+    "PutTransferred",
+    "Directory",
+    "Link",
+    "Attributes",
+    "Remove",
+    "InSync",
+    "Begin",
+    "Chunk",
+    "Abandon",
+];
+
+/// What a message is called. A kind that is new has to be named here, in [`KINDS`], and made up in
+/// [`some_message`].
+pub(crate) fn kind_of(message: &Message<'_>) -> &'static str {
+    match message {
+        Message::Hello(_) => "Hello",
+        Message::Promote { .. } => "Promote",
+        Message::Compare { .. } => "Compare",
+        Message::Manifest { .. } => "Manifest",
+        Message::Ack { .. } => "Ack",
+        Message::Begin { .. } => "Begin",
+        Message::Chunk { .. } => "Chunk",
+        Message::Abandon { .. } => "Abandon",
+        Message::Operation { operation, .. } => match operation {
+            Operation::Put { .. } => "Put",
+            Operation::PutTransferred { .. } => "PutTransferred",
+            Operation::Directory { .. } => "Directory",
+            Operation::Link { .. } => "Link",
+            Operation::Attributes { .. } => "Attributes",
+            Operation::Remove { .. } => "Remove",
+            Operation::InSync { .. } => "InSync",
+        },
+    }
+}
+
+/// Any message; `content` is what it carries where it carries any.
+pub(crate) fn some_message<'a>(dice: &mut Dice, content: &'a [u8]) -> Message<'a> {
+    let epoch = dice.next();
+    match dice.below(9) {
+        0 => Message::Hello(some_hello(dice)),
+        1 => Message::Promote { epoch },
+        2 => Message::Compare {
+            epoch,
+            target: NodeId(dice.next() as u32),
+            session: dice.next(),
+            sequence: dice.next(),
+        },
+        3 => Message::Manifest {
+            epoch,
+            session: dice.next(),
+            last: dice.one_in(2),
+            entries: some_manifest(dice),
+        },
+        4 => Message::Ack {
+            epoch,
+            sequence: dice.next(),
+            received: dice.next(),
+        },
+        5 => Message::Begin {
+            epoch,
+            target: some_target(dice),
+            transfer: dice.next(),
+            path: some_path(dice),
+        },
+        6 => Message::Chunk {
+            epoch,
+            transfer: dice.next(),
+            offset: dice.next(),
+            bytes: content,
+        },
+        7 => Message::Abandon {
+            epoch,
+            transfer: dice.next(),
+        },
+        _ => Message::Operation {
+            epoch,
+            sequence: dice.next(),
+            target: some_target(dice),
+            operation: some_operation(dice, content),
+        },
+    }
+}
+
+fn some_operation<'a>(dice: &mut Dice, content: &'a [u8]) -> Operation<'a> {
+    let path = some_path(dice);
+    match dice.below(7) {
+        0 => Operation::Put {
+            path,
+            attributes: some_attributes(dice),
+            content,
+        },
+        1 => Operation::PutTransferred {
+            path,
+            attributes: some_attributes(dice),
+            transfer: dice.next(),
+            size: dice.next(),
+            digest: some_digest(dice),
+        },
+        2 => Operation::Directory {
+            path,
+            attributes: some_attributes(dice),
+        },
+        3 => Operation::Link {
+            path,
+            attributes: some_attributes(dice),
+            target: content,
+        },
+        4 => Operation::Attributes {
+            path,
+            attributes: some_attributes(dice),
+            content: some_digest(dice),
+        },
+        5 => Operation::Remove { path },
+        _ => Operation::InSync { session: dice.next() },
+    }
+}
+
+fn some_hello(dice: &mut Dice) -> Hello {
+    let roles = [Role::Active, Role::Passive];
+    let syncs = [
+        Sync::Source,
+        Sync::InSync,
+        Sync::Syncing,
+        Sync::NoSource,
+        Sync::Failed,
+    ];
+    Hello {
+        epoch: dice.next(),
+        owner: NodeId(dice.next() as u32),
+        role: *dice.pick(&roles).expect("there are roles"),
+        position: Position {
+            epoch: dice.next(),
+            sequence: dice.next(),
+        },
+        sync: *dice.pick(&syncs).expect("there are some"),
+    }
+}
+
+fn some_manifest(dice: &mut Dice) -> Vec<ManifestEntry> {
+    let kinds = [Kind::File, Kind::Directory, Kind::Link];
+    let mut entries: Vec<ManifestEntry> = (0..dice.below(8))
+        .map(|_| ManifestEntry {
+            path: some_path(dice),
+            kind: *dice.pick(&kinds).expect("there are kinds"),
+            content: some_digest(dice),
+            attributes: some_digest(dice),
+        })
+        .collect();
+    entries.sort_by(|left, right| left.path.cmp(&right.path));
+    entries.dedup_by(|left, right| left.path == right.path);
+    entries
+}
+
+/// Any attributes.
+pub(crate) fn some_attributes(dice: &mut Dice) -> Attributes {
+    let mut xattrs: Vec<Xattr> = (0..dice.below(4))
+        .map(|_| Xattr {
+            name: some_bytes(dice, 12),
+            value: some_bytes(dice, 40),
+        })
+        .collect();
+    xattrs.sort();
+    xattrs.dedup_by(|left, right| left.name == right.name);
+    Attributes {
+        mode: dice.next() as u32 & 0o7777,
+        uid: dice.next() as u32,
+        gid: dice.next() as u32,
+        mtime: FileTime {
+            seconds: i64::from_ne_bytes(dice.next().to_ne_bytes()),
+            nanoseconds: dice.below(1_000_000_000) as u32,
+        },
+        xattrs,
+    }
+}
+
+/// Any path: names are any bytes but `/` and NUL.
+pub(crate) fn some_path(dice: &mut Dice) -> EntryPath {
+    loop {
+        let mut bytes = Vec::new();
+        for _ in 0..=dice.below(5) {
+            bytes.push(b'/');
+            bytes.extend(some_bytes(dice, 30));
+        }
+        // Nearly all are paths; the others hold what a path cannot.
+        if let Ok(path) = EntryPath::new(&bytes) {
+            return path;
+        }
+    }
+}
+
+fn some_target(dice: &mut Dice) -> Option<NodeId> {
+    Some(NodeId(dice.below(3) as u32)).filter(|node| node.0 != 0)
+}
+
+fn some_digest(dice: &mut Dice) -> Digest {
+    Digest(std::array::from_fn(|_| dice.next() as u8))
+}
+
+/// Up to `limit` bytes.
+pub(crate) fn some_bytes(dice: &mut Dice, limit: usize) -> Vec<u8> {
+    (0..dice.below(limit)).map(|_| dice.next() as u8).collect()
+}
