@@ -30,8 +30,10 @@
 //! newer one is open.
 
 mod active;
+mod bulk;
 mod deliver;
 mod follower;
+mod incoming;
 mod outbox;
 mod peers;
 mod problems;

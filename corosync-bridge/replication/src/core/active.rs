@@ -4,15 +4,16 @@ use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 use std::time::Duration;
 
+use super::bulk::Job;
 use super::queue::{Item, Queue};
 use super::session::Session;
 use super::{Core, Step, Topic};
-use crate::digest::{Digest, Hasher};
+use crate::digest::Digest;
 use crate::entry::{Body, Found, Kind, Known};
 use crate::scan::{Findings, Hashing, Mode, Scan};
 use crate::state::StateStore;
 use crate::tree::{Inspection, Source, Tree, TreeError};
-use crate::wire::{CHUNK_BYTES, INLINE_BYTES, Message, Operation};
+use crate::wire::{INLINE_BYTES, Message, Operation};
 use crate::{EntryPath, NodeId, Position, Transfer};
 
 /// Changed entries that wait to be made durable here; above this everything is made durable at once.
@@ -39,7 +40,7 @@ pub(super) struct Active<F> {
     /// Names transfers and comparisons.
     pub(super) next_id: u64,
     base_scan: Option<Scan<F>>,
-    job: Option<Job<F>>,
+    pub(super) job: Option<Job<F>>,
     /// Changes that not every follower has acknowledged, oldest first.
     sent: VecDeque<Sent>,
     unhardened: Vec<EntryPath>,
@@ -56,26 +57,6 @@ pub(super) struct Active<F> {
 struct Sent {
     sequence: u64,
     at: Duration,
-}
-
-/// A large file under way.
-#[derive(Debug)]
-enum Job<F> {
-    /// Whether its content changed is being found out.
-    Hash(Hashing<F>),
-    /// Its content is being sent.
-    Send(Sending<F>),
-}
-
-/// A large content being sent.
-#[derive(Debug)]
-struct Sending<F> {
-    transfer: u64,
-    path: EntryPath,
-    target: Option<NodeId>,
-    source: F,
-    hasher: Hasher,
-    offset: u64,
 }
 
 /// What a file was found to hold.
@@ -122,10 +103,7 @@ impl<F: Source> Active<F> {
                 Item::Barrier(_) => {}
             }
         }
-        let under_way = self.job.as_ref().map(|job| match job {
-            Job::Hash(hashing) => hashing.path().clone(),
-            Job::Send(sending) => sending.path.clone(),
-        });
+        let under_way = self.job.as_ref().map(|job| job.path().clone());
         for path in self.unreadable.into_iter().chain(under_way) {
             changes.push_path(path);
         }
@@ -167,8 +145,8 @@ impl<F: Source> Active<F> {
     pub(super) fn abandon_sending(&mut self) {
         self.session = None;
         self.forget_acknowledged(None);
-        if let Some(Job::Send(sending)) = self.job.take_if(|job| matches!(job, Job::Send(_))) {
-            self.queue.push_front(vec![sending.path]);
+        if let Some(job) = self.job.take_if(|job| job.is_sending()) {
+            self.queue.push_front(vec![job.path().clone()]);
         }
     }
 
@@ -186,19 +164,7 @@ impl<F: Source> Active<F> {
 
     pub(super) fn transfer(&self) -> Option<Transfer> {
         let (entries, bytes) = self.session.as_ref().map_or((0, 0), Session::left);
-        let (job, job_bytes) = match &self.job {
-            Some(Job::Send(sending)) => (
-                1,
-                sending
-                    .source
-                    .found()
-                    .seen
-                    .stamp
-                    .size
-                    .saturating_sub(sending.offset),
-            ),
-            _ => (0, 0),
-        };
+        let (job, job_bytes) = self.job.as_ref().map_or((0, 0), Job::left);
         let waiting = u64::try_from(self.queue.waiting()).unwrap_or(u64::MAX);
         let transfer = Transfer {
             entries_left: entries + job + waiting,
@@ -304,7 +270,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.cannot_read(findings.failed, now);
     }
 
-    fn cannot_read(&mut self, errors: Vec<TreeError>, now: Duration) {
+    pub(super) fn cannot_read(&mut self, errors: Vec<TreeError>, now: Duration) {
         for error in errors {
             self.problem(Topic::Entry(error.path.clone()), error.to_string());
             if let Some(active) = &mut self.active {
@@ -314,7 +280,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
     }
 
-    fn could_read(&mut self, path: &EntryPath) {
+    pub(super) fn could_read(&mut self, path: &EntryPath) {
         let Some(active) = &mut self.active else { return };
         if active.unreadable.remove(path) {
             self.problems.clear(&Topic::Entry(path.clone()));
@@ -481,7 +447,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     /// Sends an entry where it differs from what was announced: whole, or only its attributes.
-    fn announce_known(
+    pub(super) fn announce_known(
         &mut self,
         path: &EntryPath,
         found: &Found,
@@ -519,7 +485,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.push_stream(&message, now);
     }
 
-    fn push_stream(&mut self, message: &Message<'_>, now: Duration) {
+    pub(super) fn push_stream(&mut self, message: &Message<'_>, now: Duration) {
         let bytes = message.encode();
         if let Some(active) = &mut self.active {
             for (_, peer) in self.peers.iter_mut() {
@@ -528,143 +494,6 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             active.sent_bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         }
         self.outbox.push(bytes);
-    }
-
-    fn start(&mut self, job: Job<T::Source>) {
-        if let Some(active) = &mut self.active {
-            active.job = Some(job);
-        }
-    }
-
-    /// Begins to send a large content; to nobody, it is only digested.
-    pub(super) fn send_large(
-        &mut self,
-        path: EntryPath,
-        source: T::Source,
-        target: Option<NodeId>,
-        now: Duration,
-    ) {
-        if !self.peers.any_follows() {
-            return self.start(Job::Hash(Hashing::new(path, source)));
-        }
-        let Some(active) = &mut self.active else { return };
-        let transfer = active.next_id();
-        let begin = Message::Begin {
-            epoch: self.state.epoch,
-            target,
-            transfer,
-            path: path.clone(),
-        };
-        self.push_stream(&begin, now);
-        self.start(Job::Send(Sending {
-            transfer,
-            path,
-            target,
-            source,
-            hasher: Hasher::new(),
-            offset: 0,
-        }));
-    }
-
-    pub(super) fn job_step(&mut self, now: Duration) {
-        let job = self.active.as_mut().and_then(|active| active.job.take());
-        let (path, outcome) = match job {
-            None => return,
-            Some(Job::Hash(hashing)) => (hashing.path().clone(), self.hash_step(hashing, now)),
-            Some(Job::Send(sending)) => (sending.path.clone(), self.send_step(sending, now)),
-        };
-        if let Err(error) = outcome {
-            self.cannot_read(vec![TreeError { path, ..error }], now);
-        }
-    }
-
-    fn hash_step(&mut self, mut hashing: Hashing<T::Source>, now: Duration) -> Result<(), TreeError> {
-        let Some(digest) = hashing.step()? else {
-            self.start(Job::Hash(hashing));
-            return Ok(());
-        };
-        let path = hashing.path().clone();
-        if !hashing.is_stable()? {
-            return Err(unstable(&path));
-        }
-        let known = hashing.found().known_with(digest);
-        let same_content = self
-            .index
-            .get(&path)
-            .is_some_and(|before| before.same_content(&known));
-        if same_content || !self.peers.any_follows() {
-            let found = hashing.found().clone();
-            self.could_read(&path);
-            self.announce_known(&path, &found, known, None, now);
-        } else if let Some(source) = self.tree.open(&path)? {
-            self.send_large(path, source, None, now);
-        }
-        Ok(())
-    }
-
-    fn send_step(&mut self, mut sending: Sending<T::Source>, now: Duration) -> Result<(), TreeError> {
-        let epoch = self.state.epoch;
-        let mut bytes = Vec::with_capacity(CHUNK_BYTES);
-        if let Err(error) = sending.source.read(&mut bytes, CHUNK_BYTES) {
-            self.abandon(&sending, now);
-            return Err(error);
-        }
-        if !bytes.is_empty() {
-            sending.hasher.update(&bytes);
-            let chunk = Message::Chunk {
-                epoch,
-                transfer: sending.transfer,
-                offset: sending.offset,
-                bytes: &bytes,
-            };
-            self.push_stream(&chunk, now);
-            sending.offset += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            self.start(Job::Send(sending));
-            return Ok(());
-        }
-        if sending.source.is_unchanged()? {
-            self.finish_sending(&sending, now);
-            return Ok(());
-        }
-        let error = unstable(&sending.path);
-        self.abandon(&sending, now);
-        Err(error)
-    }
-
-    fn finish_sending(&mut self, sending: &Sending<T::Source>, now: Duration) {
-        let digest = sending.hasher.clone().finish();
-        let found = sending.source.found().clone();
-        let known = found.known_with(digest);
-        let announced = self
-            .index
-            .get(&sending.path)
-            .is_some_and(|before| before.same_as(&known));
-        if sending.target.is_some() && !announced {
-            // It changed since it was announced: everyone has to hear of it, not just one.
-            return self.abandon(sending, now);
-        }
-        self.could_read(&sending.path);
-        self.index.insert(sending.path.clone(), known);
-        let operation = Operation::PutTransferred {
-            path: sending.path.clone(),
-            attributes: found.attributes,
-            transfer: sending.transfer,
-            size: sending.offset,
-            digest,
-        };
-        self.send(sending.target, operation, now);
-    }
-
-    /// What was sent of it comes to nothing. One who lacks the content still lacks it.
-    fn abandon(&mut self, sending: &Sending<T::Source>, now: Duration) {
-        let abandon = Message::Abandon {
-            epoch: self.state.epoch,
-            transfer: sending.transfer,
-        };
-        self.push_stream(&abandon, now);
-        if sending.target.is_some() {
-            self.supply_later(&sending.path);
-        }
     }
 
     /// Makes the own copy durable and remembers how new it is.
@@ -728,7 +557,7 @@ pub(super) fn operation<'a>(
     }
 }
 
-fn unstable(path: &EntryPath) -> TreeError {
+pub(super) fn unstable(path: &EntryPath) -> TreeError {
     TreeError {
         action: "read",
         path: path.clone(),

@@ -1,8 +1,9 @@
 //! The Passive's side: applying what the Active sends.
 
+use super::incoming::Incoming;
 use super::peers::PACE_BYTES;
 use super::{Core, Notice, Step, Topic};
-use crate::digest::{Digest, Hasher};
+use crate::digest::Digest;
 use crate::entry::{Body, Found, Kind, Known, Seen};
 use crate::scan::{Findings, Mode, Scan};
 use crate::state::StateStore;
@@ -36,7 +37,7 @@ pub(super) struct Follower<T: Tree> {
     manifest: Option<Manifest<T::Source>>,
     /// Contents that are complete and not yet in their place, in order.
     batch: Vec<(Complete<T::Stage>, Digest)>,
-    incoming: Option<Incoming<T::Stage>>,
+    pub(super) incoming: Option<Incoming<T::Stage>>,
 }
 
 impl<T: Tree> Default for Follower<T> {
@@ -81,16 +82,6 @@ struct Manifest<F> {
     scan: Option<Scan<F>>,
     /// Then told from behind here.
     cursor: Option<EntryPath>,
-}
-
-/// A large content on its way.
-#[derive(Debug)]
-struct Incoming<G> {
-    transfer: u64,
-    path: EntryPath,
-    stage: G,
-    hasher: Hasher,
-    size: u64,
 }
 
 impl<T: Tree, S: StateStore> Core<T, S> {
@@ -252,11 +243,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             } => {
                 self.check(&path)?;
                 let incoming = self.follower.incoming.take();
-                let whole = incoming.filter(|incoming| {
-                    (incoming.transfer, &incoming.path, incoming.size) == (transfer, &path, size)
-                        && incoming.hasher.clone().finish() == digest
-                });
-                let Some(Incoming { stage, .. }) = whole else {
+                let Some(stage) =
+                    incoming.and_then(|incoming| incoming.complete(transfer, &path, size, digest))
+                else {
                     return Err(ApplyError::Content { path });
                 };
                 self.queue(
@@ -322,63 +311,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
     }
 
-    pub(super) fn begin_delivered(
-        &mut self,
-        target: Option<NodeId>,
-        transfer: u64,
-        path: EntryPath,
-        length: u64,
-    ) {
-        self.follower.incoming = None;
-        if !self.takes_in(length) || target.is_some_and(|target| Some(target) != self.me) {
-            return;
-        }
-        let stage = self
-            .check_and_place(&path)
-            .and_then(|()| Ok(self.tree.stage(&path)?));
-        match stage {
-            Ok(stage) => {
-                self.follower.incoming = Some(Incoming {
-                    transfer,
-                    path,
-                    stage,
-                    hasher: Hasher::new(),
-                    size: 0,
-                });
-            }
-            Err(error) => self.taint(&error),
-        }
-    }
-
-    pub(super) fn chunk_delivered(&mut self, transfer: u64, offset: u64, bytes: &[u8], length: u64) {
-        if !self.takes_in(length) {
-            return;
-        }
-        let Some(incoming) = &mut self.follower.incoming else {
-            return;
-        };
-        if (incoming.transfer, incoming.size) != (transfer, offset) {
-            // Noticed when the transfer is put in place: its digest will not fit.
-            return;
-        }
-        incoming.hasher.update(bytes);
-        incoming.size += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        if let Err(error) = incoming.stage.write(bytes) {
-            self.follower.incoming = None;
-            self.taint(&error.into());
-        }
-    }
-
-    pub(super) fn abandon_delivered(&mut self, transfer: u64, length: u64) {
-        if self.takes_in(length) {
-            self.follower
-                .incoming
-                .take_if(|incoming| incoming.transfer == transfer);
-        }
-    }
-
     /// Counts a message of the stream. Returns whether this node follows it.
-    fn takes_in(&mut self, length: u64) -> bool {
+    pub(super) fn takes_in(&mut self, length: u64) -> bool {
         let Some(following) = &mut self.follower.following else {
             return false;
         };
@@ -395,7 +329,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     /// Changes that are not batched come after everything that is.
-    fn check_and_place(&mut self, path: &EntryPath) -> Result<(), ApplyError> {
+    pub(super) fn check_and_place(&mut self, path: &EntryPath) -> Result<(), ApplyError> {
         self.check(path)?;
         self.place();
         Ok(())
@@ -520,7 +454,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     /// Something was not applied: this copy is not in sync until it has been compared again.
-    fn taint(&mut self, error: &ApplyError) {
+    pub(super) fn taint(&mut self, error: &ApplyError) {
         if let Some(following) = &mut self.follower.following {
             following.tainted = true;
         }
