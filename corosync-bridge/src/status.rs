@@ -30,6 +30,7 @@ pub(crate) fn status(report: Report, link: &Link, watcher: &Watcher) -> Status {
         role: report.role,
         position: report.position,
         sync: report.sync,
+        switch: report.switch,
         members: report.members.iter().map(|report| member(report, link)).collect(),
         entries: report.entries,
         transfer: report.transfer,

@@ -1,6 +1,6 @@
 //! A pair at rest: what its tools and its bridge said, for tests.
 
-use bmc_bridge_control::{Connection, Member, Position, Role, Status, Sync};
+use bmc_bridge_control::{Connection, Member, Position, Role, Status, Switch, Sync};
 use cib_templates::xml::Element;
 
 use super::observed::Observed;
@@ -36,6 +36,7 @@ pub(crate) fn bridge() -> Status {
         role: Role::Active,
         position,
         sync: Sync::Source,
+        switch: Switch::On,
         members: vec![Member {
             node_id: 2,
             name: "bmc1".to_owned(),

@@ -10,7 +10,7 @@ pub mod messages;
 
 pub use client::{Client, ClientError};
 pub use messages::{
-    Command, Connection, Member, Position, Problem, Reply, Request, Role, Status, Sync, Transfer,
+    Command, Connection, Member, Position, Problem, Reply, Request, Role, Status, Switch, Sync, Transfer,
 };
 
 /// Where the bridge listens unless told otherwise.

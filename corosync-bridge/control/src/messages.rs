@@ -86,6 +86,29 @@ pub enum Sync {
     Failed,
 }
 
+/// Whether changes travel at all. Set on the Active; every member takes it over from there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Switch {
+    /// They do.
+    #[default]
+    On,
+    /// Not until it is resumed, the Active's bridge restarts, or the role moves.
+    Paused,
+    /// Not until it is enabled: kept on disk by every member.
+    Disabled,
+}
+
+impl std::fmt::Display for Switch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::On => "on",
+            Self::Paused => "paused",
+            Self::Disabled => "disabled",
+        })
+    }
+}
+
 /// Whether this bridge is a member of the CPG group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -153,6 +176,9 @@ pub struct Status {
     pub position: Position,
     /// Synchronisation of this node's copy.
     pub sync: Sync,
+    /// Whether changes travel at all.
+    #[serde(default)]
+    pub switch: Switch,
     /// The other members of the group, by node id.
     pub members: Vec<Member>,
     /// Entries (files, links, directories) under replication here.
@@ -208,6 +234,7 @@ mod tests {
                 sequence: 9,
             },
             sync: Sync::Source,
+            switch: Switch::On,
             members: vec![Member {
                 node_id: 2,
                 name: "bmc1".into(),
@@ -229,7 +256,7 @@ mod tests {
             line,
             concat!(
                 r#"{"result":"status","version":1,"node_id":1,"name":"bmc0","connection":"joined","#,
-                r#""quorate":true,"role":"active","position":{"epoch":3,"sequence":9},"sync":"source","#,
+                r#""quorate":true,"role":"active","position":{"epoch":3,"sequence":9},"sync":"source","switch":"on","#,
                 r#""members":[{"node_id":2,"name":"bmc1","role":"passive","#,
                 r#""position":{"epoch":3,"sequence":9},"sync":"in-sync","acknowledged":9,"lag_ms":0}],"#,
                 r#""entries":12,"transfer":null,"problems":[]}"#

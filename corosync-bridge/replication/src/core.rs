@@ -41,6 +41,7 @@ mod queue;
 mod requests;
 mod roles;
 mod session;
+mod switches;
 
 use std::path::Path;
 use std::rc::Rc;
@@ -52,7 +53,7 @@ use crate::scan::Scan;
 use crate::state::{State, StateStore};
 use crate::tree::Tree;
 use crate::wire::{Hello, Message};
-use crate::{NodeId, Position, Problem, Role, Sync, Transfer};
+use crate::{NodeId, Position, Problem, Role, Switch, Sync, Transfer};
 
 use active::Active;
 use follower::Follower;
@@ -61,6 +62,7 @@ use peers::Peers;
 use problems::{Problems, Topic};
 use requests::Requests;
 use roles::Proposal;
+use switches::Switches;
 
 pub use requests::{Answer, Refusal, Request};
 
@@ -217,6 +219,8 @@ pub struct Report {
     pub position: Position,
     /// Whether its copy holds what the Active holds.
     pub sync: Sync,
+    /// Whether changes travel at all.
+    pub switch: Switch,
     /// The other members that have introduced themselves, by node id.
     pub members: Vec<MemberReport>,
     /// Entries under replication here.
@@ -250,6 +254,7 @@ pub struct Core<T: Tree, S> {
     /// Until when a restarted Active waits for the members' epochs.
     resume: roles::Resume,
     requests: Requests,
+    switches: Switches,
     /// Whether the members have to be told what changed here.
     announce: bool,
     problems: Problems,
@@ -287,6 +292,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             notices.push(problems.record(Topic::State, error.to_string()));
             State::default()
         });
+        let switches = Switches::after_restart(state.disabled);
         // Without a remembered epoch there is nothing to resume: this node cannot tell whether it was deposed.
         let resumes = options.resume_as_active && state.epoch > 0;
         Self {
@@ -311,6 +317,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 roles::Resume::No
             },
             requests: Requests::default(),
+            switches,
             announce: false,
             problems,
             notices,
@@ -406,6 +413,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             role: self.role,
             position: self.position(),
             sync: self.sync,
+            switch: self.switches.position,
             members: self.peers.report(self.active.as_ref(), now),
             entries: u64::try_from(self.index.len()).unwrap_or(u64::MAX),
             transfer: self.active.as_ref().and_then(Active::transfer),
@@ -420,6 +428,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             role: self.role,
             position: self.position(),
             sync: self.sync,
+            switch: self.switches.position,
         }
     }
 

@@ -56,7 +56,7 @@ pub mod wire;
 pub use crate::core::{
     Answer, Core, Event, MemberReport, Notice, Options, Refusal, Report, Request, RoleCause,
 };
-pub use bmc_bridge_control::{Position, Problem, Role, Sync, Transfer};
+pub use bmc_bridge_control::{Position, Problem, Role, Switch, Sync, Transfer};
 pub use coverage::{Coverage, Direction, Priority, Rule, Timing};
 pub use disk_tree::DiskTree;
 pub use path::EntryPath;

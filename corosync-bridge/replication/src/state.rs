@@ -1,6 +1,6 @@
 //! What a node remembers across a power cut: the newest epoch, who opened it, and how new its own copy is.
 //!
-//! The file is 50 bytes: magic, version, four numbers, and a digest over all before it. It is replaced as a
+//! The file is 51 bytes: magic, version, four numbers, a mark, and a digest over all before it. It is replaced as a
 //! whole, so a power cut leaves the old one or the new one. A damaged file is not guessed at: the node
 //! starts from position zero, which makes it older than any other copy until it has been compared.
 
@@ -15,14 +15,17 @@ use crate::{NodeId, Position};
 /// The first bytes of a state file.
 const MAGIC: [u8; 4] = *b"BMCS";
 
-/// Version of the state file. A file of another version counts as damaged: nothing can be said of it.
-const VERSION: u8 = 1;
+/// Version of the state file. A file of a later version counts as damaged: nothing can be said of it.
+const VERSION: u8 = 2;
+
+/// The version before, without the mark of [`State::disabled`]: still read, so that an update forgets nothing.
+const VERSION_WITHOUT_MARK: u8 = 1;
 
 /// Bytes of the digest: it guards against bit rot, not against people.
 const CHECK_BYTES: usize = Digest::BYTES;
 
 /// Bytes before the digest.
-const BODY_BYTES: usize = 4 + 1 + 8 + 4 + 8 + 8;
+const BODY_BYTES: usize = 4 + 1 + 8 + 4 + 8 + 8 + 1;
 
 /// Name of the file in the state directory.
 const FILE_NAME: &str = "replication.state";
@@ -39,6 +42,8 @@ pub struct State {
     pub owner: NodeId,
     /// How new this node's copy is.
     pub position: Position,
+    /// Replication was disabled, and not enabled since.
+    pub disabled: bool,
 }
 
 impl Default for State {
@@ -47,6 +52,7 @@ impl Default for State {
             epoch: 0,
             owner: NodeId(0),
             position: Position::default(),
+            disabled: false,
         }
     }
 }
@@ -62,6 +68,7 @@ impl State {
         bytes.extend_from_slice(&self.owner.0.to_be_bytes());
         bytes.extend_from_slice(&self.position.epoch.to_be_bytes());
         bytes.extend_from_slice(&self.position.sequence.to_be_bytes());
+        bytes.push(u8::from(self.disabled));
         let check = Digest::of(&bytes);
         bytes.extend_from_slice(&check.0);
         bytes
@@ -70,11 +77,17 @@ impl State {
     /// The state that a file holds; `None` when it is damaged or of another version.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let (body, check) = bytes.split_at_checked(BODY_BYTES)?;
+        let (body, check) = bytes.split_at_checked(bytes.len().checked_sub(CHECK_BYTES)?)?;
         if check != Digest::of(body).0 {
             return None;
         }
-        let rest = body.strip_prefix(&MAGIC)?.strip_prefix(&[VERSION])?;
+        let (version, rest) = body.strip_prefix(&MAGIC)?.split_first()?;
+        let (disabled, rest) = match (*version, rest.split_last()) {
+            (VERSION_WITHOUT_MARK, _) => (false, rest),
+            (VERSION, Some((0, rest))) => (false, rest),
+            (VERSION, Some((1, rest))) => (true, rest),
+            _ => return None,
+        };
         let (epoch, rest) = rest.split_first_chunk::<8>()?;
         let (owner, rest) = rest.split_first_chunk::<4>()?;
         let (position_epoch, sequence) = rest.split_first_chunk::<8>()?;
@@ -85,6 +98,7 @@ impl State {
                 epoch: u64::from_be_bytes(*position_epoch),
                 sequence: u64::from_be_bytes(sequence.try_into().ok()?),
             },
+            disabled,
         })
     }
 }
@@ -193,16 +207,28 @@ mod tests {
             epoch: 6,
             sequence: 0x0102,
         },
+        disabled: true,
     };
 
     #[test]
-    fn a_state_file_of_version_1_keeps_its_bytes() {
+    fn a_state_file_of_version_2_keeps_its_bytes() {
         let bytes = STATE.encode();
         assert_eq!(
             bytes[..BODY_BYTES],
-            *b"BMCS\x01\0\0\0\0\0\0\0\x07\0\0\0\x02\0\0\0\0\0\0\0\x06\0\0\0\0\0\0\x01\x02"
+            *b"BMCS\x02\0\0\0\0\0\0\0\x07\0\0\0\x02\0\0\0\0\0\0\0\x06\0\0\0\0\0\0\x01\x02\x01"
         );
         assert_eq!(State::decode(&bytes), Some(STATE));
+    }
+
+    #[test]
+    fn a_state_file_of_version_1_is_still_read() {
+        let body = b"BMCS\x01\0\0\0\0\0\0\0\x07\0\0\0\x02\0\0\0\0\0\0\0\x06\0\0\0\0\0\0\x01\x02";
+        let bytes = [&body[..], &Digest::of(body).0].concat();
+        let state = State {
+            disabled: false,
+            ..STATE
+        };
+        assert_eq!(State::decode(&bytes), Some(state));
     }
 
     #[test]

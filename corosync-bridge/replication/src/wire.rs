@@ -15,7 +15,7 @@ mod encode;
 
 use crate::digest::Digest;
 use crate::entry::{Attributes, Kind};
-use crate::{EntryPath, NodeId, Position, Role, Sync};
+use crate::{EntryPath, NodeId, Position, Role, Switch, Sync};
 
 pub use decode::WireError;
 
@@ -52,6 +52,8 @@ pub struct Hello {
     pub position: Position,
     /// Whether its copy holds what the Active holds.
     pub sync: Sync,
+    /// Whether changes travel at all: on the Active as it was switched, elsewhere as it was taken over.
+    pub switch: Switch,
 }
 
 /// An entry of a copy, for comparison.

@@ -15,7 +15,7 @@ use bmc_replication::entry::Attributes;
 use bmc_replication::wire::{Hello, INLINE_BYTES, Message, Operation};
 use bmc_replication::{
     Answer, Core, Coverage, DiskTree, EntryPath, Event, NodeId, Options, Position, Report, Request, Role,
-    Rule, StateFile, Sync,
+    Rule, StateFile, Switch, Sync,
 };
 
 /// Turns after which two quiet cores must have come to rest.
@@ -402,6 +402,123 @@ fn promoting_the_active_and_demoting_a_passive_change_nothing() {
 }
 
 #[test]
+fn a_pause_holds_changes_back_until_it_is_resumed_and_every_member_shows_it() {
+    let mut pair = Pair::new();
+    pair.ask(A, Request::Pause).unwrap();
+    assert_eq!(
+        [A, B].map(|node| pair.nodes[&node].report().switch),
+        [Switch::Paused; 2]
+    );
+    pair.write(A, "/s/a", "1");
+    pair.settle();
+    assert!(pair.read(B, "/s/a").is_none());
+    for request in [Request::Flush, Request::FullSync] {
+        let refused = pair.ask(A, request).unwrap_err();
+        assert_eq!(refused, format!("{request}: replication is paused"));
+    }
+    pair.ask(A, Request::Resume).unwrap();
+    pair.ask(A, Request::Flush).unwrap();
+    assert_eq!(
+        [A, B].map(|node| pair.nodes[&node].report().switch),
+        [Switch::On; 2]
+    );
+    assert_eq!(pair.read(B, "/s/a").unwrap(), b"1");
+}
+
+#[test]
+fn a_flush_that_waits_when_replication_is_paused_is_refused_with_the_reason() {
+    let mut pair = Pair::new();
+    pair.write(A, "/s/a", "1");
+    let core = &mut pair.nodes.get_mut(&A).unwrap().core;
+    for (id, request) in [(101, Request::Flush), (102, Request::Pause)] {
+        let deadline = None;
+        core.handle(
+            &Event::Request {
+                id,
+                request,
+                deadline,
+            },
+            Duration::ZERO,
+        );
+    }
+    let answers = core.take_answers();
+    assert_eq!(
+        answers[0].outcome.as_ref().unwrap_err().to_string(),
+        "flush: replication is paused"
+    );
+}
+
+#[test]
+fn only_the_active_is_switched() {
+    let mut pair = Pair::new();
+    for request in [Request::Pause, Request::Resume, Request::Disable, Request::Enable] {
+        let refused = pair.ask(B, request).unwrap_err();
+        assert_eq!(refused, format!("{request}: this node is not the Active"));
+    }
+}
+
+#[test]
+fn a_pause_ends_with_the_bridge_of_the_active_and_with_the_role() {
+    let mut pair = Pair::new();
+    pair.ask(A, Request::Pause).unwrap();
+    pair.membership(&[B]);
+    assert_eq!(pair.nodes[&B].report().switch, Switch::On);
+    pair.nodes.get_mut(&A).unwrap().restart(true);
+    pair.membership(&[A, B]);
+    assert_eq!(
+        [A, B].map(|node| pair.nodes[&node].report().switch),
+        [Switch::On; 2]
+    );
+
+    pair.ask(A, Request::Pause).unwrap();
+    pair.ask(B, Request::Promote).unwrap();
+    assert_eq!(
+        [A, B].map(|node| pair.nodes[&node].report().switch),
+        [Switch::On; 2]
+    );
+}
+
+#[test]
+fn a_disabled_replication_stays_so_across_restarts_and_role_changes_until_it_is_enabled() {
+    let mut pair = Pair::new();
+    pair.ask(A, Request::Disable).unwrap();
+    let refused = pair.ask(A, Request::Resume).unwrap_err();
+    assert_eq!(refused, "resume: replication is disabled");
+    for (node, resume) in [(A, true), (B, false)] {
+        pair.membership(&[if node == A { B } else { A }]);
+        pair.nodes.get_mut(&node).unwrap().restart(resume);
+        pair.membership(&[A, B]);
+    }
+    assert_eq!(
+        [A, B].map(|node| pair.nodes[&node].report().switch),
+        [Switch::Disabled; 2]
+    );
+    pair.ask(B, Request::Promote).unwrap();
+    pair.write(B, "/s/b", "held back");
+    pair.settle();
+    assert_eq!(pair.nodes[&B].report().switch, Switch::Disabled);
+    assert!(pair.read(A, "/s/b").is_none());
+    pair.ask(B, Request::Enable).unwrap();
+    pair.ask(B, Request::Flush).unwrap();
+    assert_eq!(pair.read(A, "/s/b").unwrap(), b"held back");
+    pair.nodes.get_mut(&A).unwrap().restart(false);
+    assert_eq!(pair.nodes[&A].report().switch, Switch::On);
+}
+
+#[test]
+fn a_demotion_sends_what_was_held_back() {
+    for request in [Request::Pause, Request::Disable] {
+        let mut pair = Pair::new();
+        pair.ask(A, request).unwrap();
+        pair.write(A, "/s/a", "held back");
+        pair.settle();
+        assert!(pair.read(B, "/s/a").is_none());
+        pair.ask(A, Request::Demote).unwrap();
+        assert_eq!(pair.read(B, "/s/a").unwrap(), b"held back", "{request}");
+    }
+}
+
+#[test]
 fn a_restarted_active_resumes_and_sends_what_changed_while_it_was_away() {
     let mut pair = Pair::new();
     pair.write(A, "/s/a", "1");
@@ -656,6 +773,7 @@ impl Liar {
                 sequence: 0,
             },
             sync: Sync::Source,
+            switch: Switch::On,
         }));
         liar.say(&Message::Compare {
             epoch: 5,

@@ -5,7 +5,7 @@
 use bmc_replication::digest::Digest;
 use bmc_replication::entry::{Attributes, FileTime, Kind, Xattr};
 use bmc_replication::wire::{Hello, ManifestEntry, Message, Operation, WireError};
-use bmc_replication::{EntryPath, NodeId, Position, Role, Sync};
+use bmc_replication::{EntryPath, NodeId, Position, Role, Switch, Sync};
 
 fn path(text: &str) -> EntryPath {
     EntryPath::new(text.as_bytes()).unwrap()
@@ -57,8 +57,9 @@ fn every_message() -> Vec<(Message<'static>, String)> {
                     sequence: 5,
                 },
                 sync: Sync::Syncing,
+                switch: Switch::Paused,
             }),
-            format!("01 {seven} 00000002 02 0000000000000006 0000000000000005 03"),
+            format!("01 {seven} 00000002 02 0000000000000006 0000000000000005 03 02"),
         ),
         (Message::Promote { epoch: 7 }, format!("02 {seven}")),
         (

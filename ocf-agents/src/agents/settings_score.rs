@@ -47,7 +47,7 @@ pub fn promotion_score(status: &Status) -> Score {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bmc_bridge_control::{Member, Position};
+    use bmc_bridge_control::{Member, Position, Switch};
 
     fn at(epoch: u64, sequence: u64) -> Position {
         Position { epoch, sequence }
@@ -73,6 +73,7 @@ mod tests {
             role: Role::Passive,
             position: at(3, 9),
             sync,
+            switch: Switch::On,
             members: sibling.map(member).into_iter().collect(),
             entries: 0,
             transfer: None,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use bmc_bridge_control::{Command, Connection, Position, Reply, Request, Role, Status, Sync};
+use bmc_bridge_control::{Command, Connection, Position, Reply, Request, Role, Status, Switch, Sync};
 
 /// The bridge. It ends with its value.
 pub(crate) struct Bridge {
@@ -38,6 +38,7 @@ impl Bridge {
                 sequence: 9,
             },
             sync: Sync::NoSource,
+            switch: Switch::On,
             members: Vec::new(),
             entries: 12,
             transfer: None,

@@ -193,6 +193,9 @@ impl<F: Source> Active<F> {
 impl<T: Tree, S: StateStore> Core<T, S> {
     pub(super) fn changed(&mut self, path: &Path) {
         let Some(path) = self.hint(path) else { return };
+        if self.holds_back() {
+            return self.switches.miss();
+        }
         if let Some(active) = &mut self.active {
             active.queue.push_path(path);
         }
@@ -200,12 +203,18 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     pub(super) fn rescan(&mut self, path: &Path) {
         let Some(path) = self.hint(path) else { return };
+        if self.holds_back() {
+            return self.switches.miss();
+        }
         if let Some(active) = &mut self.active {
             active.rescan(Scan::new(Mode::Tell, vec![path]));
         }
     }
 
     pub(super) fn rescan_all(&mut self) {
+        if self.holds_back() {
+            return self.switches.miss();
+        }
         let scan = self.full_scan(Mode::Tell);
         if let Some(active) = &mut self.active {
             active.rescan(scan);
@@ -233,6 +242,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     pub(super) fn next_active_step(&self, active: &Active<T::Source>, now: Duration) -> Option<Step> {
         if active.base_scan.is_some() {
             return Some(Step::BaseScan);
+        }
+        if self.holds_back() {
+            return active.owes_hardening().then_some(Step::Harden);
         }
         if self.outbox.has_room() && self.peers.window_is_open(active.sent_bytes) {
             if active.job.is_some() {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::queue::Item;
 use super::{Core, Topic};
-use crate::NodeId;
 use crate::state::{StateError, StateStore};
 use crate::tree::Tree;
+use crate::{NodeId, Switch};
 
 /// What can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,23 @@ pub enum Request {
     Flush,
     /// Look at everything again and compare with every member. Done once all is durable on each.
     FullSync,
+    /// Send nothing more until resumed, until this bridge restarts or until the role moves. In force at once; done once
+    /// every member has taken it over.
+    Pause,
+    /// End a pause, and send what changed meanwhile. Done once every member has taken it over.
+    Resume,
+    /// Send nothing more until enabled, across restarts and role changes. In force at once; done once every member has
+    /// it on disk.
+    Disable,
+    /// End that, and send what changed meanwhile. Done once every member has it on disk.
+    Enable,
+}
+
+impl Request {
+    /// Done once everything told before it has been looked at and sent.
+    fn needs_barrier(self) -> bool {
+        matches!(self, Self::Demote | Self::Flush | Self::FullSync)
+    }
 }
 
 impl std::fmt::Display for Request {
@@ -28,6 +45,10 @@ impl std::fmt::Display for Request {
             Self::Demote => "demote",
             Self::Flush => "flush",
             Self::FullSync => "full sync",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Disable => "disable",
+            Self::Enable => "enable",
         })
     }
 }
@@ -38,7 +59,7 @@ pub enum Refusal {
     /// No group, no agreement.
     #[error("{0}: this bridge is not in the group")]
     NotJoined(Request),
-    /// Only the Active's settings can be flushed or compared.
+    /// Only the Active's settings can be flushed or compared, and only on the Active is replication switched.
     #[error("{0}: this node is not the Active")]
     NotActive(Request),
     /// Two were promoted at once, and this one lost.
@@ -49,9 +70,22 @@ pub enum Refusal {
         /// The epoch.
         epoch: u64,
     },
-    /// The new epoch could not be kept on disk.
-    #[error("promote: {0}")]
-    State(#[from] StateError),
+    /// Changes do not travel.
+    #[error("{request}: replication is {switch}")]
+    SwitchedOff {
+        /// What was asked.
+        request: Request,
+        /// Why not.
+        switch: Switch,
+    },
+    /// It could not be kept on disk.
+    #[error("{request}: {source}")]
+    State {
+        /// What was asked.
+        request: Request,
+        /// Why not.
+        source: StateError,
+    },
     /// Another member opened a newer epoch before the request was done.
     #[error("{request}: deposed by epoch {epoch}")]
     Deposed {
@@ -110,6 +144,12 @@ impl Requests {
             .any(|pending| pending.request == Request::Promote)
     }
 
+    pub(super) fn wants_demotion(&self) -> bool {
+        self.pending
+            .iter()
+            .any(|pending| pending.request == Request::Demote)
+    }
+
     pub(super) fn barrier_reached(&mut self, id: u64, sequence: u64) {
         for pending in self.pending.iter_mut().filter(|pending| pending.id == id) {
             pending.sequence = Some(sequence);
@@ -122,7 +162,7 @@ impl Requests {
         let waiting = self
             .pending
             .iter_mut()
-            .filter(|pending| pending.request != Request::Promote);
+            .filter(|pending| pending.request.needs_barrier());
         waiting
             .map(|pending| {
                 pending.sequence = None;
@@ -158,11 +198,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             (Request::Promote, crate::Role::Active) if self.active.is_some() => Some(Ok(())),
             (Request::Promote, _) if !self.joined => Some(Err(Refusal::NotJoined(request))),
             (Request::Demote, crate::Role::Passive) if self.proposal.is_none() => Some(Ok(())),
-            (Request::Flush | Request::FullSync, crate::Role::Passive) => {
-                Some(Err(Refusal::NotActive(request)))
-            }
+            (Request::Promote | Request::Demote, _) => None,
+            (_, crate::Role::Passive) => Some(Err(Refusal::NotActive(request))),
             (Request::Flush | Request::FullSync, _) if !self.joined => Some(Err(Refusal::NotJoined(request))),
-            _ => None,
+            (Request::Flush | Request::FullSync, _) => self.refused_by_switch(request).map(Err),
+            (Request::Pause | Request::Resume | Request::Disable | Request::Enable, _) => {
+                self.throw_switch(request).err().map(Err)
+            }
         };
         if let Some(outcome) = refusal {
             return self.requests.answer(id, outcome);
@@ -180,9 +222,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         });
         if request == Request::Promote {
             self.propose();
-        } else if self.active.is_some() {
-            if request == Request::FullSync {
-                self.compare_everyone_again();
+        } else if self.active.is_some() && request.needs_barrier() {
+            match request {
+                Request::FullSync => self.compare_everyone_again(),
+                Request::Demote => self.catch_up(),
+                _ => {}
             }
             self.await_barrier(id);
         }
@@ -197,10 +241,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     /// Answers what can be answered by now, and what has waited too long.
     pub(super) fn answer_requests(&mut self, now: Duration) {
         for pending in self.requests.pending.clone() {
-            if pending
-                .sequence
-                .is_some_and(|sequence| self.missing(sequence).is_none())
-            {
+            if self.is_done(&pending) {
                 self.requests.answer(pending.id, Ok(()));
                 if pending.request == Request::Demote {
                     // What was asked after it is refused with it.
@@ -215,6 +256,18 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                         awaited,
                     }),
                 );
+            }
+        }
+    }
+
+    fn is_done(&self, pending: &Pending) -> bool {
+        match pending.request {
+            Request::Promote => false,
+            Request::Demote | Request::Flush | Request::FullSync => pending
+                .sequence
+                .is_some_and(|sequence| self.missing(sequence).is_none()),
+            Request::Pause | Request::Resume | Request::Disable | Request::Enable => {
+                self.without_switch().is_none()
             }
         }
     }
@@ -236,6 +289,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     fn awaited(&self, pending: &Pending) -> String {
         match pending.sequence {
             _ if pending.request == Request::Promote => "the epoch to be agreed".into(),
+            _ if !pending.request.needs_barrier() => self
+                .without_switch()
+                .map(|node| format!("{node} to take it over"))
+                .unwrap_or_default(),
             None => self
                 .active
                 .as_ref()
@@ -258,7 +315,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.problem(Topic::State, error.to_string());
         let mut error = Some(error);
         self.requests.settle(|request| match request {
-            Request::Promote => error.take().map(|error| Err(error.into())),
+            Request::Promote => error.take().map(|source| Err(Refusal::State { request, source })),
             _ => None,
         });
     }

@@ -82,10 +82,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             self.resume = Resume::Wanted;
         }
         self.peers.clear();
-        // A demotion goes on alone: nobody is left to flush to.
         self.requests.settle(|request| match request {
-            Request::Demote => None,
-            _ => Some(Err(Refusal::NotJoined(request))),
+            Request::Promote | Request::Flush | Request::FullSync => Some(Err(Refusal::NotJoined(request))),
+            // A demotion goes on alone: nobody is left to flush to. Nor to take a switch over.
+            Request::Demote | Request::Pause | Request::Resume | Request::Disable | Request::Enable => None,
         });
     }
 
@@ -186,6 +186,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             self.promotion_failed(error);
             return;
         }
+        if self.role == Role::Passive {
+            self.switches.end_pause();
+        }
         self.role = Role::Active;
         self.sync = Sync::Source;
         self.source = Some(me);
@@ -242,7 +245,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     fn deposed(&mut self, epoch: u64, owner: NodeId) {
         self.requests.settle(|request| match request {
             Request::Promote | Request::Demote => None,
-            Request::Flush | Request::FullSync => Some(Err(Refusal::Deposed { request, epoch })),
+            _ => Some(Err(Refusal::Deposed { request, epoch })),
         });
         self.become_passive(RoleCause::Deposed { epoch, owner });
         self.proposal
@@ -263,13 +266,14 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.source = None;
         self.resume = Resume::No;
         self.outbox.clear();
+        self.switches.end_pause();
         self.announce = true;
         self.problems.clear_active();
         // Nothing that was asked of this Active may be answered by a later one.
         self.requests.settle(|request| match request {
             Request::Promote => None,
             Request::Demote => Some(Ok(())),
-            Request::Flush | Request::FullSync => Some(Err(Refusal::NotActive(request))),
+            _ => Some(Err(Refusal::NotActive(request))),
         });
         if was_active {
             self.notices.push(Notice::RoleChanged {
@@ -298,6 +302,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             self.find_source(Some(from));
         } else if self.source == Some(from) && !is_source {
             self.lose_source();
+        }
+        if self.source == Some(from) {
+            self.take_over_switch(hello.switch);
         }
         if hello.sync == Sync::Failed && follows && self.active.is_some() {
             self.peer_failed(from, now);
@@ -339,6 +346,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.commit();
         self.follower.stop();
         self.source = None;
+        self.announce |= self.switches.end_pause();
         if self.role == Role::Passive && self.sync != Sync::InSync && self.sync != Sync::NoSource {
             self.sync = Sync::NoSource;
             self.announce = true;

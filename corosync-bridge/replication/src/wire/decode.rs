@@ -4,7 +4,7 @@ use super::{Hello, MAGIC, ManifestEntry, Message, Operation, VERSION, kind, oper
 use crate::digest::Digest;
 use crate::entry::{Attributes, FileTime, Kind, Xattr};
 use crate::path::PathError;
-use crate::{EntryPath, NodeId, Position, Role, Sync};
+use crate::{EntryPath, NodeId, Position, Role, Switch, Sync};
 
 /// Why bytes are not a message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -122,6 +122,12 @@ impl<'a> Input<'a> {
                 4 => Sync::NoSource,
                 5 => Sync::Failed,
                 other => return Err(value("a synchronisation", other)),
+            },
+            switch: match self.byte()? {
+                1 => Switch::On,
+                2 => Switch::Paused,
+                3 => Switch::Disabled,
+                other => return Err(value("a switch", other)),
             },
         })
     }

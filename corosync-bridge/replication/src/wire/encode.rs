@@ -2,7 +2,7 @@
 
 use super::{Hello, MAGIC, ManifestEntry, Message, Operation, VERSION, kind, operation};
 use crate::entry::{Attributes, Kind};
-use crate::{EntryPath, NodeId, Role, Sync};
+use crate::{EntryPath, NodeId, Role, Switch, Sync};
 
 /// Room for the header and the fixed fields of any message.
 const FIXED_BYTES: usize = 64;
@@ -114,6 +114,11 @@ fn put_hello(out: &mut Vec<u8>, hello: &Hello) {
         Sync::Syncing => 3,
         Sync::NoSource => 4,
         Sync::Failed => 5,
+    });
+    out.push(match hello.switch {
+        Switch::On => 1,
+        Switch::Paused => 2,
+        Switch::Disabled => 3,
     });
 }
 

@@ -136,6 +136,7 @@ fn every_state_comes_back_as_it_was_kept_and_any_damage_is_noticed() {
                 epoch: dice.next(),
                 sequence: dice.next(),
             },
+            disabled: dice.one_in(2),
         };
         let bytes = state.encode();
         assert_eq!(State::decode(&bytes), Some(state), "BMC_PROPERTY_SEED={seed}");

@@ -3,7 +3,7 @@
 use bmc_replication::digest::Digest;
 use bmc_replication::entry::{Attributes, FileTime, Kind, Xattr};
 use bmc_replication::wire::{Hello, ManifestEntry, Message, Operation};
-use bmc_replication::{EntryPath, NodeId, Position, Role, Sync};
+use bmc_replication::{EntryPath, NodeId, Position, Role, Switch, Sync};
 
 use crate::random::Dice;
 
@@ -141,6 +141,7 @@ fn some_hello(dice: &mut Dice) -> Hello {
         Sync::NoSource,
         Sync::Failed,
     ];
+    let switches = [Switch::On, Switch::Paused, Switch::Disabled];
     Hello {
         epoch: dice.next(),
         owner: NodeId(dice.next() as u32),
@@ -150,6 +151,7 @@ fn some_hello(dice: &mut Dice) -> Hello {
             sequence: dice.next(),
         },
         sync: *dice.pick(&syncs).expect("there are some"),
+        switch: *dice.pick(&switches).expect("there are some"),
     }
 }
 

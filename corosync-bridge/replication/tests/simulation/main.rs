@@ -54,6 +54,7 @@ fn whatever_happens_nothing_acknowledged_is_lost_and_peace_brings_equal_copies()
         total.resumed += world.tally.resumed;
         total.deposed += world.tally.deposed;
         total.problems += world.tally.problems;
+        total.switched_off += world.tally.switched_off;
     }
     println!("schedules {seeds:?}: {total:?}");
     if seeds.end - seeds.start >= 100 {
@@ -64,6 +65,7 @@ fn whatever_happens_nothing_acknowledged_is_lost_and_peace_brings_equal_copies()
             ("resumption", total.resumed),
             ("deposition", total.deposed),
             ("problem", total.problems),
+            ("pause", total.switched_off),
         ] {
             assert!(count > 0, "no {what} ever happened: the schedules prove nothing");
         }

@@ -10,7 +10,7 @@ use bmc_replication::coverage::Coverage;
 use bmc_replication::entry::{Attributes, FileTime};
 use bmc_replication::wire::INLINE_BYTES;
 use bmc_replication::{
-    Core, EntryPath, Event, NodeId, Notice, Options, Position, Report, Request, Role, Rule, Sync,
+    Core, EntryPath, Event, NodeId, Notice, Options, Position, Report, Request, Role, Rule, Switch, Sync,
 };
 
 use crate::disk::{Data, Disk, Image, SimState, SimTree, TORN, contents};
@@ -120,6 +120,7 @@ pub(crate) struct Tally {
     pub(crate) resumed: u64,
     pub(crate) deposed: u64,
     pub(crate) problems: u64,
+    pub(crate) switched_off: u64,
 }
 
 impl World {
@@ -190,7 +191,8 @@ impl World {
             985..=989 => self.restart_corosync(node),
             990..=992 => self.nodes[node].disk.borrow_mut().full = true,
             993..=994 => self.nodes[node].disk.borrow_mut().unreadable = true,
-            995..=999 => self.repair_disk(node),
+            995..=996 => self.repair_disk(node),
+            997..=999 => self.throw_a_switch(node),
             roll if roll % 8 == 0 => self.write_a_setting(node),
             roll if roll % 8 < 4 => self.sequence_message(node),
             _ => self.turn(node),
@@ -541,6 +543,10 @@ impl World {
         self.requests += 1;
         let (id, now) = (self.requests, self.now);
         let deadline = Some(now + Duration::from_secs(20));
+        let switched = self.report(at).map(|report| report.switch);
+        if matches!(request, Request::Disable | Request::Pause) && switched == Some(Switch::On) {
+            self.tally.switched_off += 1;
+        }
         if let Some(bridge) = &mut self.nodes[at].bridge {
             // The kernel's notifications first, as the daemon does.
             while let Some(hint) = bridge.hints.pop_front() {
@@ -569,6 +575,20 @@ impl World {
         }
         self.flushes.push(Flush { node: at, id, floor });
         self.ask(at, Request::Flush);
+    }
+
+    /// Somebody pauses or disables replication, and more often ends that.
+    fn throw_a_switch(&mut self, at: usize) {
+        let requests = [
+            Request::Pause,
+            Request::Disable,
+            Request::Resume,
+            Request::Enable,
+            Request::Enable,
+        ];
+        if let Some(&request) = self.dice.pick(&requests) {
+            self.ask(at, request);
+        }
     }
 
     /// The node with the newest copy of its island is promoted, as the scores make it; now and then another.
@@ -775,10 +795,24 @@ impl World {
                 self.sequence_message(at);
             }
             if round % 64 == 0 && self.is_at_rest() {
-                if self.active().is_some() {
-                    return;
+                match self.active() {
+                    Some(at)
+                        if self
+                            .report(at)
+                            .is_some_and(|report| report.switch == Switch::Disabled) =>
+                    {
+                        self.ask(at, Request::Enable);
+                    }
+                    Some(at)
+                        if self
+                            .report(at)
+                            .is_some_and(|report| report.switch == Switch::Paused) =>
+                    {
+                        self.ask(at, Request::Resume);
+                    }
+                    Some(_) => return,
+                    None => self.promote_someone(0),
                 }
-                self.promote_someone(0);
             }
         }
         let reports: Vec<_> = (0..self.nodes.len()).map(|at| self.report(at)).collect();
@@ -811,6 +845,7 @@ impl World {
             let this = self.report(at).expect("it is up");
             let id = self.nodes[at].id;
             assert_eq!(this.problems, [], "{id} has problems");
+            assert_eq!(this.switch, Switch::On, "{id}");
             if at == active {
                 assert_eq!(this.sync, Sync::Source);
                 continue;
