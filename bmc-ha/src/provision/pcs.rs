@@ -58,6 +58,9 @@ pub(super) struct Corosync {
     /// The section `totem`.
     #[serde(default)]
     pub(super) totem_options: BTreeMap<String, String>,
+    /// The options of the transport, which Corosync keeps in `totem` too.
+    #[serde(default)]
+    pub(super) transport_options: BTreeMap<String, String>,
     /// The section `quorum`.
     #[serde(default)]
     pub(super) quorum_options: BTreeMap<String, String>,

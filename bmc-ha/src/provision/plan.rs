@@ -11,6 +11,11 @@ use crate::cli::{NodeArg, ProvisionArgs};
 /// Added to the time that pcs itself waits for the cluster, before pcs is given up on.
 const PCS_MARGIN: Duration = Duration::from_secs(120);
 
+/// Every packet goes over every link, so that no lost link delays the token. With Corosync's default, `passive`, a
+/// packet takes one link, and a link that broke within seconds of coming up counts as good for longer than a
+/// token lives: losing one of two links then costs the membership.
+const LINK_MODE: &str = "active";
+
 /// Why a pair cannot be made of what was asked for.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(super) enum PlanError {
@@ -107,6 +112,7 @@ impl<'a> Plan<'a> {
             tool = tool.args(node.addresses.iter().map(|address| format!("addr={address}")));
         }
         tool = tool
+            .args(["transport", "knet", &format!("link_mode={LINK_MODE}")])
             .args(["totem".to_owned(), format!("token={}", self.token)])
             .args(["quorum".to_owned(), format!("wait_for_all={}", self.wait_for_all)])
             .args(["--enable", "--start"])
@@ -141,6 +147,11 @@ impl<'a> Plan<'a> {
             &nodes(self.nodes.iter().map(|node| wanted_node(node)).collect()),
         );
         compare("token", &option(&present.totem_options, "token"), &self.token);
+        compare(
+            "link_mode",
+            &option(&present.transport_options, "link_mode"),
+            LINK_MODE,
+        );
         compare(
             "wait_for_all",
             &option(&present.quorum_options, "wait_for_all"),
@@ -188,7 +199,8 @@ mod tests {
     const PRESENT: &str = r#"{"cluster_name": "bmc", "nodes": [
         {"name": "bmc0", "addrs": [{"addr": "10.0.1.1", "link": "1"}, {"addr": "10.0.0.1", "link": "0"}]},
         {"name": "bmc1", "addrs": [{"addr": "10.0.0.2", "link": "0"}, {"addr": "10.0.1.2", "link": "1"}]}],
-        "totem_options": {"token": "1000"}, "quorum_options": {"wait_for_all": "0"}}"#;
+        "totem_options": {"token": "1000"}, "transport_options": {"link_mode": "active"},
+        "quorum_options": {"wait_for_all": "0"}}"#;
 
     #[test]
     fn a_pair_is_set_up_with_both_links_token_and_an_explicit_wait_for_all() {
@@ -197,7 +209,7 @@ mod tests {
         assert_eq!(
             command,
             "pcs cluster setup bmc bmc0 addr=10.0.0.1 addr=10.0.1.1 bmc1 addr=10.0.0.2 addr=10.0.1.2 \
-             totem token=1000 quorum wait_for_all=0 --enable --start --wait=120"
+             transport knet link_mode=active totem token=1000 quorum wait_for_all=0 --enable --start --wait=120"
         );
     }
 
@@ -216,12 +228,14 @@ mod tests {
         let mut words = PAIR.to_vec();
         words.extend(["--token", "300", "--wait-for-all"]);
         let arguments = arguments(&words);
-        let present: Corosync = serde_json::from_str(PRESENT).unwrap();
+        let present = PRESENT.replace("active", "passive");
+        let present: Corosync = serde_json::from_str(&present).unwrap();
         let differences = Plan::new(&arguments).unwrap().differences(&present);
         assert_eq!(
             differences,
             [
                 r#"its token is "1000", not "300""#,
+                r#"its link_mode is "passive", not "active""#,
                 r#"its wait_for_all is "0", not "1""#
             ]
         );
