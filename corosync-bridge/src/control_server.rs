@@ -174,15 +174,34 @@ impl ControlServer {
 
     /// Answers a client, if it is still there.
     pub(crate) fn reply(&mut self, id: ClientId, reply: &Reply) {
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.waits = false;
+        }
+        self.tell(id, reply);
+    }
+
+    /// Tells a client something before it is answered.
+    pub(crate) fn tell(&mut self, id: ClientId, reply: &Reply) {
         let Some(client) = self.clients.get_mut(&id) else {
             return;
         };
-        client.waits = false;
         match encode_reply(reply) {
             Ok(line) => client.output.extend(line),
             Err(_) => client.closing = true,
         }
         self.flush(id);
+    }
+
+    /// Whether a client is there and has read what it was told.
+    pub(crate) fn is_listening(&self, id: ClientId) -> bool {
+        self.clients
+            .get(&id)
+            .is_some_and(|client| client.output.is_empty())
+    }
+
+    /// Whether a client is still there.
+    pub(crate) fn has_client(&self, id: ClientId) -> bool {
+        self.clients.contains_key(&id)
     }
 
     /// Closes clients that have been silent for long.

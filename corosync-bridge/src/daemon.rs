@@ -7,10 +7,12 @@
 //! | module | what it is |
 //! |---|---|
 //! | `group` | between the core and Corosync |
+//! | `joining` | clients that wait until the bridge is in the group |
 //! | `requests` | between the core and the control socket |
 //! | `wait` | sleeping until one of them has something |
 
 mod group;
+mod joining;
 mod requests;
 mod wait;
 
@@ -29,6 +31,7 @@ use crate::role_marker::RoleMarker;
 use crate::watcher::{Hints, Watcher};
 use crate::{log, narrate, readiness};
 
+use joining::Joining;
 use requests::Requests;
 
 /// The bridge.
@@ -38,6 +41,7 @@ pub(crate) struct Daemon {
     watcher: Watcher,
     server: ControlServer,
     requests: Requests,
+    joining: Joining,
     marker: RoleMarker,
     role: Role,
     /// Members when the group last told.
@@ -69,6 +73,7 @@ impl Daemon {
             watcher,
             server,
             requests: Requests::default(),
+            joining: Joining::default(),
             marker,
             role,
             members: BTreeSet::new(),
@@ -130,6 +135,8 @@ impl Daemon {
             }
         }
         self.answer_requests();
+        self.tell_progress();
+        self.answer_joining();
         if self.role == Role::Passive && !self.requests.is_promoting() {
             self.watcher.stop();
         }

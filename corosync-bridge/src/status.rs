@@ -11,6 +11,7 @@ use crate::watcher::Watcher;
 /// How things stand, for the control socket.
 pub(crate) fn status(report: Report, link: &Link, watcher: &Watcher) -> Status {
     let node_id = report.node.map(|node| node.0);
+    let members = members(&report, link);
     let mut problems = report.problems;
     problems.extend(link_problem(link));
     problems.extend(watcher.problem().map(|message| Problem {
@@ -31,7 +32,7 @@ pub(crate) fn status(report: Report, link: &Link, watcher: &Watcher) -> Status {
         position: report.position,
         sync: report.sync,
         switch: report.switch,
-        members: report.members.iter().map(|report| member(report, link)).collect(),
+        members,
         entries: report.entries,
         transfer: report.transfer,
         problems,
@@ -44,6 +45,15 @@ fn link_problem(link: &Link) -> Option<Problem> {
         message: format!("join the group {}: {error}", link.group()),
         count: *tries,
     })
+}
+
+/// The other members, for the control socket.
+pub(crate) fn members(report: &Report, names: &impl Names) -> Vec<Member> {
+    report
+        .members
+        .iter()
+        .map(|report| member(report, names))
+        .collect()
 }
 
 fn member(report: &MemberReport, names: &impl Names) -> Member {

@@ -3,9 +3,10 @@
 mod pair;
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use bmc_bridge_control::{Command, Connection, Role, Sync};
+use bmc_bridge_control::{Command, Connection, Followed, Role, Sync, Transfer};
 use pair::{PATIENCE, pair};
 
 #[test]
@@ -117,6 +118,51 @@ fn the_bridge_joins_again_after_corosync_was_killed_and_replicates_on() {
     passive.expect("joined the group bmc-ha as bmc1 (node 2)");
     passive.expect("in sync at epoch 1");
     assert_eq!(passive.read("meanwhile").unwrap(), b"changed while it was away");
+}
+
+#[test]
+fn whoever_waits_for_the_group_is_told_when_it_is_joined() {
+    let [_, mut node] = pair();
+    node.ask(Command::WaitJoined);
+    node.kill_corosync();
+    node.expect("lost corosync");
+    let mut client = node.client();
+    let waiter = std::thread::spawn(move || client.run(Command::WaitJoined, PATIENCE));
+    node.start_corosync();
+    waiter.join().unwrap().unwrap();
+    assert_eq!(node.status().connection, Connection::Joined);
+}
+
+#[test]
+fn who_follows_a_full_sync_hears_that_it_was_accepted_and_at_its_end_who_has_everything() {
+    let [active, passive] = pair();
+    let refusal = active.client().follow(Command::FullSync, PATIENCE, |progress| {
+        panic!("refused, and yet it was told {progress:?}")
+    });
+    assert_eq!(
+        refusal.unwrap_err().to_string(),
+        "full sync: this node is not the Active"
+    );
+    active.ask(Command::Promote);
+    active.write("setting", b"1");
+    let accepted = active
+        .client()
+        .follow(Command::FullSync, PATIENCE, |_| ControlFlow::Break(()));
+    assert_eq!(accepted.unwrap(), Followed::NoFurther);
+    let mut last = None;
+    let ended = active.client().follow(Command::FullSync, PATIENCE, |progress| {
+        last = Some(progress);
+        ControlFlow::Continue(())
+    });
+    assert_eq!(ended.unwrap(), Followed::ToTheEnd);
+    let last = last.unwrap();
+    assert_eq!(last.transfer, Transfer::default());
+    let [member] = last.members.as_slice() else {
+        panic!("{last:?}")
+    };
+    assert_eq!(member.name, "bmc1");
+    assert!(member.acknowledged.is_some(), "{last:?}");
+    assert_eq!(passive.read("setting").unwrap(), b"1");
 }
 
 #[test]

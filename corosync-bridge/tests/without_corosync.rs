@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use bmc_bridge_control::{Client, Connection};
 use pair::{PATIENCE, Process};
@@ -111,6 +112,26 @@ fn the_bridge_answers_while_corosync_is_away_and_refuses_what_needs_it() {
         .run(bmc_bridge_control::Command::Promote, PATIENCE)
         .unwrap_err();
     assert_eq!(refusal.to_string(), "promote: this bridge is not in the group");
+}
+
+#[test]
+fn waiting_for_the_group_ends_at_the_deadline_with_the_reason_why_it_is_not_joined() {
+    let world = world(&good_list("/mnt/x"));
+    let process = Process::start("bridge", &mut bridge(&world));
+    process.expect("join the group bmc-ha: cmap_initialize: CS_ERR_");
+    let refusal = Client::connect(&socket(&world))
+        .unwrap()
+        .run(
+            bmc_bridge_control::Command::WaitJoined,
+            Duration::from_millis(100),
+        )
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refusal
+            .starts_with("wait to join the group bmc-ha: not in it after 100 ms: cmap_initialize: CS_ERR_"),
+        "{refusal}"
+    );
 }
 
 #[test]

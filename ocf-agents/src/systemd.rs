@@ -137,7 +137,23 @@ impl Systemd {
         answer.map_err(|source| failed("examine", &service.0, source))
     }
 
-    /// Waits for `until`, or less when something happens to a job.
+    /// Lets [`Systemd::pause`] end when the state of this unit changes.
+    ///
+    /// # Errors
+    /// [`SystemdError::Bus`].
+    pub fn watch(&mut self, unit: &UnitName, deadline: Instant) -> Result<(), SystemdError> {
+        let failed = |source| failed("watch", &unit.0, source);
+        let rule = format!(
+            "type='signal',sender='{SERVICE}',interface='org.freedesktop.DBus.Properties',\
+             member='PropertiesChanged',path='{}'",
+            object_path(unit)
+        );
+        self.bus.add_match(&rule, deadline).map_err(failed)?;
+        let subscribe = manager_call("Subscribe", |_| Ok(())).map_err(failed)?;
+        self.bus.call(&subscribe, deadline).map(drop).map_err(failed)
+    }
+
+    /// Waits for `until`, or less when something happens to a job or a watched unit.
     ///
     /// # Errors
     /// [`BusError`] when the bus goes away.

@@ -164,12 +164,18 @@ fn a_bridge_that_was_killed_and_comes_back_is_not_reported() {
     let (world, systemd, bridge) = running();
     drop(bridge);
     systemd.set_state(UNIT, "activating");
+    let begun = Instant::now();
     std::thread::scope(|scope| {
         let monitor = scope.spawn(|| world.run("settings", "monitor"));
         let _bridge = Bridge::start(&world.path("bridge.sock"));
         systemd.set_state(UNIT, "active");
         monitor.join().unwrap().expect(0);
     });
+    assert!(
+        begun.elapsed() < Duration::from_secs(4),
+        "what systemd said was not heard: it took {:?}",
+        begun.elapsed()
+    );
 }
 
 #[test]

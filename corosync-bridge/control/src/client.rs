@@ -1,12 +1,13 @@
 //! A blocking client of the control socket.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::ops::ControlFlow;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::MAX_LINE_BYTES;
-use crate::messages::{Command, Reply, Request, Status, VERSION};
+use crate::messages::{Command, Progress, Reply, Request, Status, VERSION};
 
 /// Added to a request's own deadline before the client gives up on the socket, so that the bridge's own
 /// message about what did not come reaches the caller first.
@@ -46,6 +47,15 @@ pub enum ClientError {
     /// The bridge understood, and refused or failed.
     #[error("{0}")]
     Refused(String),
+}
+
+/// How following a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Followed {
+    /// The command was carried out.
+    ToTheEnd,
+    /// Whoever followed had seen enough; the bridge goes on.
+    NoFurther,
 }
 
 /// A connection to the bridge.
@@ -93,14 +103,66 @@ impl Client {
         }
     }
 
+    /// Carries out a command as [`Client::run`] does, and passes on how far it is until `seen` breaks.
+    ///
+    /// # Errors
+    /// Any [`ClientError`] but `Connect`.
+    pub fn follow(
+        mut self,
+        command: Command,
+        deadline: Duration,
+        mut seen: impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Followed, ClientError> {
+        let until = self.ask(command, deadline, true)?;
+        loop {
+            match self.read_reply(command, until)? {
+                Reply::Done => return Ok(Followed::ToTheEnd),
+                Reply::Progress(progress) => {
+                    if seen(progress).is_break() {
+                        return Ok(Followed::NoFurther);
+                    }
+                }
+                other => return Err(self.malformed(command, format!("expected progress, got {other:?}"))),
+            }
+        }
+    }
+
     fn exchange(&mut self, command: Command, deadline: Duration) -> Result<Reply, ClientError> {
+        let until = self.ask(command, deadline, false)?;
+        self.read_reply(command, until)
+    }
+
+    /// Sends a request. Returns until when to wait for the answer; `None` is for ever.
+    fn ask(
+        &mut self,
+        command: Command,
+        deadline: Duration,
+        progress: bool,
+    ) -> Result<Option<Instant>, ClientError> {
+        let patience = deadline.saturating_add(SOCKET_MARGIN);
+        let request = Request {
+            version: VERSION,
+            command,
+            deadline_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
+            progress,
+        };
+        self.write_request(&request, patience)
+            .map_err(|source| self.broken(command, source))?;
+        Ok(Instant::now().checked_add(patience))
+    }
+
+    fn write_request(&mut self, request: &Request, patience: Duration) -> io::Result<()> {
+        let mut line = serde_json::to_vec(request)?;
+        line.push(b'\n');
+        let socket = self.stream.get_mut();
+        socket.set_write_timeout(Some(patience))?;
+        socket.write_all(&line)
+    }
+
+    fn read_reply(&mut self, command: Command, until: Option<Instant>) -> Result<Reply, ClientError> {
         let line = self
-            .round_trip(command, deadline)
-            .map_err(|source| ClientError::Exchange {
-                path: self.path.clone(),
-                command,
-                source,
-            })?;
+            .read_line(until)
+            .map_err(|source| self.broken(command, source))?;
         match serde_json::from_slice(&line) {
             Ok(Reply::Error { message }) => Err(ClientError::Refused(message)),
             Ok(reply) => Ok(reply),
@@ -108,18 +170,12 @@ impl Client {
         }
     }
 
-    fn round_trip(&mut self, command: Command, deadline: Duration) -> io::Result<Vec<u8>> {
-        let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
-        let mut line = serde_json::to_vec(&Request {
-            version: VERSION,
-            command,
-            deadline_ms,
-        })?;
-        line.push(b'\n');
-        let socket = self.stream.get_mut();
-        socket.set_write_timeout(Some(deadline.saturating_add(SOCKET_MARGIN)))?;
-        socket.set_read_timeout(Some(deadline.saturating_add(SOCKET_MARGIN)))?;
-        socket.write_all(&line)?;
+    fn read_line(&mut self, until: Option<Instant>) -> io::Result<Vec<u8>> {
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.stream.get_mut().set_read_timeout(left)?;
         let mut answer = Vec::new();
         let limit = u64::try_from(MAX_LINE_BYTES).unwrap_or(u64::MAX);
         (&mut self.stream).take(limit).read_until(b'\n', &mut answer)?;
@@ -132,6 +188,14 @@ impl Client {
             "it hung up"
         };
         Err(io::Error::new(io::ErrorKind::UnexpectedEof, short))
+    }
+
+    fn broken(&self, command: Command, source: io::Error) -> ClientError {
+        ClientError::Exchange {
+            path: self.path.clone(),
+            command,
+            source,
+        }
     }
 
     fn malformed(&self, command: Command, detail: String) -> ClientError {

@@ -98,6 +98,7 @@ mod tests {
             version: 1,
             command: Command::Status,
             deadline_ms: 100,
+            progress: false,
         };
         assert_eq!(buffer.next_request(), Some(Ok(request)));
         assert_eq!(buffer.next_request(), None);

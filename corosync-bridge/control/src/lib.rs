@@ -8,9 +8,10 @@ pub mod client;
 pub mod codec;
 pub mod messages;
 
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, Followed};
 pub use messages::{
-    Command, Connection, Member, Position, Problem, Reply, Request, Role, Status, Switch, Sync, Transfer,
+    Command, Connection, Member, Position, Problem, Progress, Reply, Request, Role, Status, Switch, Sync,
+    Transfer,
 };
 
 /// Where the bridge listens unless told otherwise.

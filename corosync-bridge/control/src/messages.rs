@@ -16,6 +16,14 @@ pub struct Request {
     pub command: Command,
     /// How long the bridge may work on it before it answers with an error, in milliseconds.
     pub deadline_ms: u64,
+    /// Whether [`Reply::Progress`] is wanted before the answer, for [`Command::Flush`] and [`Command::FullSync`].
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub progress: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// What can be asked of the bridge.
@@ -34,6 +42,8 @@ pub enum Command {
     Flush,
     /// Compare everything with the sibling again and send what differs. Only on the Active.
     FullSync,
+    /// Answer once this bridge is in the group.
+    WaitJoined,
 }
 
 /// One line from the bridge.
@@ -42,6 +52,9 @@ pub enum Command {
 pub enum Reply {
     /// The answer to [`Command::Status`].
     Status(Box<Status>),
+    /// How far the command is. Where it was asked for, the first comes once the command was accepted, the last
+    /// right before [`Reply::Done`], of the same moment. A client that hangs up in between ends nothing.
+    Progress(Progress),
     /// The command was carried out.
     Done,
     /// The command was refused or failed; nothing is half-done.
@@ -157,6 +170,15 @@ pub struct Transfer {
     pub bytes_left: u64,
 }
 
+/// How far a command is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// What is still to be sent.
+    pub transfer: Transfer,
+    /// The members that were there; one with [`Member::acknowledged`] follows the Active.
+    pub members: Vec<Member>,
+}
+
 /// The answer to [`Command::Status`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -199,10 +221,22 @@ mod tests {
             version: 1,
             command: Command::FullSync,
             deadline_ms: 5000,
+            progress: false,
         };
         let line = serde_json::to_string(&request).unwrap();
         assert_eq!(line, r#"{"version":1,"command":"full-sync","deadline_ms":5000}"#);
         assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), request);
+        let followed = Request {
+            command: Command::WaitJoined,
+            progress: true,
+            ..request
+        };
+        let line = serde_json::to_string(&followed).unwrap();
+        assert_eq!(
+            line,
+            r#"{"version":1,"command":"wait-joined","deadline_ms":5000,"progress":true}"#
+        );
+        assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), followed);
     }
 
     #[test]
@@ -217,6 +251,17 @@ mod tests {
         assert_eq!(
             serde_json::to_string(&error).unwrap(),
             r#"{"result":"error","message":"flush: no answer"}"#
+        );
+        let progress = Reply::Progress(Progress {
+            transfer: Transfer {
+                entries_left: 2,
+                bytes_left: 70,
+            },
+            members: vec![],
+        });
+        assert_eq!(
+            serde_json::to_string(&progress).unwrap(),
+            r#"{"result":"progress","transfer":{"entries_left":2,"bytes_left":70},"members":[]}"#
         );
     }
 

@@ -86,6 +86,8 @@ impl Daemon {
             self.link.deadline(),
             self.watcher.deadline(),
             self.server.deadline(),
+            self.requests.progress_due(),
+            self.joining.deadline(),
             self.unsent.as_ref().map(|(_, retry_at)| *retry_at),
         ];
         let next = deadlines.into_iter().flatten().min()?;

@@ -42,9 +42,6 @@ const FLUSH_PATIENCE: Duration = Duration::from_secs(10);
 /// The same for a source that is stopped, mostly because it could not be demoted.
 const STEP_DOWN_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How often the bridge is asked again while it is waited for.
-const RETRY_INTERVAL: Duration = Duration::from_millis(20);
-
 /// The agent.
 #[derive(Debug)]
 pub struct Settings {
@@ -205,24 +202,44 @@ impl Settings {
         patience: Instant,
         good: impl Fn(&Status) -> bool,
     ) -> Result<Option<Status>, Failure> {
+        let mut watch = None;
         loop {
             let answer = self.status(request.deadline);
-            match &answer {
-                Ok(status) if good(status) => return Ok(answer.ok()),
+            let is_late = Instant::now() >= patience;
+            match answer {
+                Ok(status) if is_late || good(&status) => return Ok(Some(status)),
+                Ok(status) => match self.command(Command::WaitJoined, patience) {
+                    // A bridge that restarts meanwhile breaks the connection.
+                    Ok(()) | Err(ClientError::Exchange { .. } | ClientError::Connect { .. }) => {}
+                    Err(_) => return Ok(Some(status)),
+                },
                 // A bridge that restarts breaks the connection; one that was stopped is no longer there. When systemd
                 // cannot tell, the bridge's own answer is the one to report.
-                Err(ClientError::Connect { .. } | ClientError::Exchange { .. })
-                    if !self.is_running(request).unwrap_or(true) =>
-                {
-                    return Ok(None);
+                Err(error @ (ClientError::Connect { .. } | ClientError::Exchange { .. })) => {
+                    if !self.is_running(request).unwrap_or(true) {
+                        return Ok(None);
+                    }
+                    if is_late || !self.wait_for_news(&mut watch, request, patience) {
+                        return Err(error.into());
+                    }
                 }
-                _ => {}
+                Err(error) => return Err(error.into()),
             }
-            if Instant::now() >= patience {
-                return answer.map(Some).map_err(Failure::from);
+        }
+    }
+
+    /// Waits until systemd has something to say of the bridge's unit: that it was started again, mostly. The first time it
+    /// returns at once, because what was said before was not heard. `false` when systemd cannot be heard.
+    fn wait_for_news(&self, watch: &mut Option<Systemd>, request: &Request, patience: Instant) -> bool {
+        match watch {
+            Some(systemd) => systemd.pause(patience).is_ok(),
+            None => {
+                let systemd = Systemd::connect(request.environment, "watch", &self.unit, request.deadline);
+                *watch = systemd
+                    .and_then(|mut systemd| systemd.watch(&self.unit, request.deadline).map(|()| systemd))
+                    .ok();
+                watch.is_some()
             }
-            // Nothing announces that the group is joined.
-            std::thread::sleep(RETRY_INTERVAL.min(patience.saturating_duration_since(Instant::now())));
         }
     }
 

@@ -3,16 +3,22 @@
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bmc_bridge_control::{Command, Connection, Position, Reply, Request, Role, Status, Switch, Sync};
 
 /// The bridge. It ends with its value.
 pub(crate) struct Bridge {
     socket: PathBuf,
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<World>,
     server: Option<JoinHandle<()>>,
+}
+
+struct World {
+    state: Mutex<Shared>,
+    changed: Condvar,
 }
 
 struct Shared {
@@ -44,17 +50,20 @@ impl Bridge {
             transfer: None,
             problems: Vec::new(),
         };
-        let shared = Arc::new(Mutex::new(Shared {
-            status,
-            refusal: None,
-            commands: Vec::new(),
-            ended: false,
-        }));
+        let shared = Arc::new(World {
+            state: Mutex::new(Shared {
+                status,
+                refusal: None,
+                commands: Vec::new(),
+                ended: false,
+            }),
+            changed: Condvar::new(),
+        });
         let server = std::thread::spawn({
             let shared = Arc::clone(&shared);
             move || {
                 for connection in listener.incoming() {
-                    if shared.lock().unwrap().ended {
+                    if shared.state.lock().unwrap().ended {
                         return;
                     }
                     serve(&connection.unwrap(), &shared);
@@ -70,37 +79,54 @@ impl Bridge {
 
     /// Changes what it says of itself.
     pub(crate) fn change(&self, change: impl FnOnce(&mut Status)) {
-        change(&mut self.shared.lock().unwrap().status);
+        change(&mut self.shared.state.lock().unwrap().status);
+        self.shared.changed.notify_all();
     }
 
     /// Refuses every command but `Status`.
     pub(crate) fn refuse(&self, message: &str) {
-        self.shared.lock().unwrap().refusal = Some(message.to_owned());
+        self.shared.state.lock().unwrap().refusal = Some(message.to_owned());
     }
 
     /// Commands that it got, but `Status`.
     pub(crate) fn commands(&self) -> Vec<Command> {
-        self.shared.lock().unwrap().commands.clone()
+        self.shared.state.lock().unwrap().commands.clone()
     }
 }
 
 impl Drop for Bridge {
     fn drop(&mut self) {
-        self.shared.lock().unwrap().ended = true;
+        self.shared.state.lock().unwrap().ended = true;
+        self.shared.changed.notify_all();
         drop(UnixStream::connect(&self.socket));
         self.server.take().unwrap().join().unwrap();
         std::fs::remove_file(&self.socket).unwrap();
     }
 }
 
-fn serve(connection: &UnixStream, shared: &Mutex<Shared>) {
+fn serve(connection: &UnixStream, shared: &World) {
     let mut writer = connection;
     for line in BufReader::new(connection).lines() {
         let request: Request = serde_json::from_str(&line.unwrap()).unwrap();
-        let reply = answer(&mut shared.lock().unwrap(), request.command);
+        let reply = match request.command {
+            Command::WaitJoined => wait_joined(shared, Duration::from_millis(request.deadline_ms)),
+            command => answer(&mut shared.state.lock().unwrap(), command),
+        };
         writer
             .write_all(format!("{}\n", serde_json::to_string(&reply).unwrap()).as_bytes())
             .unwrap();
+    }
+}
+
+fn wait_joined(shared: &World, patience: Duration) -> Reply {
+    let away = |state: &mut Shared| !state.ended && state.status.connection == Connection::Disconnected;
+    let state = shared.state.lock().unwrap();
+    let (state, _) = shared.changed.wait_timeout_while(state, patience, away).unwrap();
+    match state.status.connection {
+        Connection::Joined => Reply::Done,
+        Connection::Disconnected => Reply::Error {
+            message: "wait to join: no group".to_owned(),
+        },
     }
 }
 

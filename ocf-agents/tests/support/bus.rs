@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::os::fd::AsRawFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -17,6 +17,9 @@ use rustbus::{MessageBuilder, RpcConn, standard_messages};
 use super::tool;
 
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+
+/// What a test calls on the stand-in, and nobody on systemd: its signals come from one connection only.
+const SET_STATE: &str = "SetState";
 
 /// A unit that the stand-in knows.
 #[derive(Debug, Clone)]
@@ -85,6 +88,7 @@ struct Shared {
 /// The bus and systemd. Both end with it.
 pub(crate) struct Systemd {
     daemon: Child,
+    socket: PathBuf,
     shared: Arc<Mutex<Shared>>,
     server: Option<JoinHandle<()>>,
 }
@@ -131,14 +135,24 @@ impl Systemd {
         });
         Self {
             daemon,
+            socket,
             shared,
             server: Some(server),
         }
     }
 
-    /// Puts a unit into a state, without its bus name following.
+    /// Puts a unit into a state and tells so, without its bus name following.
     pub(crate) fn set_state(&self, unit: &str, state: &str) {
-        self.shared.lock().unwrap().units.get_mut(unit).unwrap().state = state.to_owned();
+        let address = UnixAddr::new(&self.socket).unwrap();
+        let mut connection = RpcConn::connect_to_path(address, Timeout::Infinite).unwrap();
+        let mut call = MessageBuilder::new()
+            .call(SET_STATE)
+            .at("org.freedesktop.systemd1")
+            .on("/org/freedesktop/systemd1")
+            .build();
+        call.body.push_param2(unit, state).unwrap();
+        let serial = send(&mut connection, &mut call);
+        connection.wait_response(serial, Timeout::Infinite).unwrap();
     }
 
     pub(crate) fn state(&self, unit: &str) -> String {
@@ -211,6 +225,17 @@ fn answer(connection: &mut RpcConn, shared: &Mutex<Shared>, call: &MarshalledMes
         );
         reply.body.push_variant(value.as_str()).unwrap();
         send(connection, &mut reply);
+        return;
+    }
+    if method == SET_STATE {
+        let (unit, state) = call.body.parser().get2::<String, String>().unwrap();
+        shared.lock().unwrap().units.get_mut(&unit).unwrap().state = state;
+        let path = format!("/org/freedesktop/systemd1/unit/{}", escape(&unit));
+        let mut signal = MessageBuilder::new()
+            .signal("org.freedesktop.DBus.Properties", "PropertiesChanged", path)
+            .build();
+        send(connection, &mut signal);
+        send(connection, &mut call.dynheader.make_response());
         return;
     }
     let unit = call.body.parser().get::<String>().unwrap_or_default();
