@@ -10,6 +10,7 @@
     reason = "test code; the numbers are small"
 )]
 
+mod hostile;
 mod memory;
 mod messages;
 #[path = "../simulation/random.rs"]

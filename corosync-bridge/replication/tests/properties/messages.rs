@@ -172,9 +172,9 @@ fn some_manifest(dice: &mut Dice) -> Vec<ManifestEntry> {
 
 /// Any attributes.
 pub(crate) fn some_attributes(dice: &mut Dice) -> Attributes {
-    let mut xattrs: Vec<Xattr> = (0..dice.below(4))
+    let mut xattrs: Vec<Xattr> = (0..dice.below(6).saturating_sub(2))
         .map(|_| Xattr {
-            name: some_bytes(dice, 12),
+            name: [&b"user."[dice.below(2) * 5..], &some_bytes(dice, 12)].concat(),
             value: some_bytes(dice, 40),
         })
         .collect();
@@ -192,8 +192,32 @@ pub(crate) fn some_attributes(dice: &mut Dice) -> Attributes {
     }
 }
 
+/// Paths that mean something to a Passive, in its configuration or right beside it.
+const PLACES: [&str; 16] = [
+    "/s",
+    "/s/a",
+    "/s/b",
+    "/s/d",
+    "/s/d/x",
+    "/s/d/e/f",
+    "/s/way",
+    "/s/way/x",
+    "/s/private",
+    "/s/private/key",
+    "/s2",
+    "/etc",
+    "/etc/one",
+    "/etc/one/below",
+    "/etc/shadow",
+    "/outside/x",
+];
+
 /// Any path: names are any bytes but `/` and NUL.
 pub(crate) fn some_path(dice: &mut Dice) -> EntryPath {
+    if dice.one_in(2) {
+        let place = dice.pick(&PLACES).expect("there are places");
+        return EntryPath::new(place.as_bytes()).expect("a plain path");
+    }
     loop {
         let mut bytes = Vec::new();
         for _ in 0..=dice.below(5) {

@@ -1,0 +1,326 @@
+//! A member that is not ours sends what it likes to a Passive on a real disk, and somebody on that Passive helps it. Only
+//! what is configured may change, and memory stays bounded.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bmc_replication::digest::Digest;
+use bmc_replication::entry::Attributes;
+use bmc_replication::wire::{Hello, Message, Operation};
+use bmc_replication::{
+    Core, Coverage, DiskTree, EntryPath, Event, NodeId, Options, Position, Report, Role, Rule, StateFile,
+    Switch, Sync,
+};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use tempfile::TempDir;
+
+use crate::messages::{some_bytes, some_message};
+use crate::random::Dice;
+use crate::{damage, memory, number};
+
+const LIAR: NodeId = NodeId(1);
+const PASSIVE: NodeId = NodeId(2);
+
+/// The epoch that the liar opened.
+const EPOCH: u64 = 5;
+
+/// Liars in an ordinary test run, and what each sends.
+const LIARS: u64 = 60;
+const MESSAGES: usize = 300;
+
+/// Memory that a Passive may take for messages that are a kilobyte at most: a few of them, and what it knows of the
+/// paths that it has.
+const MEMORY: usize = 64 << 10;
+
+/// Changes that are applied while a directory turns into a link and back.
+const SWAPPED_CHANGES: u64 = 1500;
+
+/// `/s` is replicated but for `/s/private`, and the file `/etc/one`.
+#[derive(Debug)]
+struct Configured;
+
+impl Coverage for Configured {
+    fn roots(&self) -> Vec<EntryPath> {
+        vec![path("/s"), path("/etc/one")]
+    }
+
+    fn covers(&self, entry: &EntryPath) -> bool {
+        let in_or_at = |top: &EntryPath| entry == top || entry.is_beneath(top);
+        *entry == path("/etc/one") || (in_or_at(&path("/s")) && !in_or_at(&path("/s/private")))
+    }
+
+    fn rule(&self, _: &EntryPath) -> Rule {
+        Rule::default()
+    }
+}
+
+fn path(text: &str) -> EntryPath {
+    EntryPath::new(text.as_bytes()).expect("a plain path")
+}
+
+/// A Passive that follows the liar.
+struct Victim {
+    root: TempDir,
+    _state: TempDir,
+    core: Core<DiskTree, StateFile>,
+    sequence: u64,
+}
+
+impl Victim {
+    fn new() -> Self {
+        let (root, state) = (
+            TempDir::new().expect("a directory"),
+            TempDir::new().expect("a directory"),
+        );
+        for directory in ["s/d", "s/private", "etc", "outside/d"] {
+            fs::create_dir_all(root.path().join(directory)).expect("a directory");
+        }
+        for file in ["s/private/key", "etc/shadow", "outside/x", "outside/d/x"] {
+            fs::write(root.path().join(file), "not the liar's").expect("a file");
+        }
+        symlink("../outside", root.path().join("s/way")).expect("a link");
+        let coverage: Rc<dyn Coverage> = Rc::new(Configured);
+        let tree = DiskTree::new(root.path(), Rc::clone(&coverage)).expect("a tree");
+        let options = Options {
+            resume_as_active: false,
+        };
+        let core = Core::new(options, coverage, tree, StateFile::new(state.path()));
+        let mut victim = Self {
+            root,
+            _state: state,
+            core,
+            sequence: 0,
+        };
+        let members = [LIAR, PASSIVE];
+        let membership = Event::Membership {
+            me: PASSIVE,
+            members: &members,
+        };
+        victim.core.handle(&membership, Duration::ZERO);
+        let hello = Hello {
+            epoch: EPOCH,
+            owner: LIAR,
+            role: Role::Active,
+            position: Position {
+                epoch: EPOCH,
+                sequence: 0,
+            },
+            sync: Sync::Source,
+            switch: Switch::On,
+        };
+        victim.hear(&Message::Hello(hello).encode());
+        victim.compare();
+        assert_eq!(victim.report().sync, Sync::Syncing);
+        victim
+    }
+
+    fn compare(&mut self) {
+        let compare = Message::Compare {
+            epoch: EPOCH,
+            target: PASSIVE,
+            session: 1,
+            sequence: self.sequence,
+        };
+        self.hear(&compare.encode());
+    }
+
+    fn report(&self) -> Report {
+        self.core.report(Duration::ZERO)
+    }
+
+    fn hear(&mut self, bytes: &[u8]) {
+        let heard = Event::Delivered { from: LIAR, bytes };
+        self.core.handle(&heard, Duration::ZERO);
+        while self.core.has_work(Duration::ZERO) {
+            self.core.work(Duration::ZERO);
+            while self.core.next_message().is_some() {}
+        }
+        // What a daemon takes out as well.
+        drop(self.core.take_notices());
+    }
+
+    fn order(&mut self, operation: Operation<'_>) {
+        self.sequence += 1;
+        let message = Message::Operation {
+            epoch: EPOCH,
+            sequence: self.sequence,
+            target: None,
+            operation,
+        };
+        self.hear(&message.encode());
+    }
+
+    /// Everything that is not configured.
+    fn outside(&self) -> BTreeMap<PathBuf, String> {
+        let mut seen = self.look();
+        seen.retain(|at, _| !is_configured(at));
+        seen
+    }
+
+    /// Everything that is.
+    fn configured(&self) -> BTreeMap<PathBuf, String> {
+        let mut seen = self.look();
+        seen.retain(|at, _| is_configured(at));
+        seen
+    }
+
+    fn look(&self) -> BTreeMap<PathBuf, String> {
+        let mut seen = BTreeMap::new();
+        look(self.root.path(), Path::new("/"), &mut seen);
+        seen
+    }
+}
+
+fn is_configured(at: &Path) -> bool {
+    EntryPath::from_path(at).is_ok_and(|at| Configured.covers(&at))
+}
+
+/// What there is to see of everything in a directory. Times of directories that hold something configured change.
+fn look(root: &Path, at: &Path, seen: &mut BTreeMap<PathBuf, String>) {
+    let real = root.join(at.strip_prefix("/").unwrap_or(at));
+    let metadata = fs::symlink_metadata(&real).expect("it is there");
+    let body = if metadata.is_file() {
+        format!("{:?}", fs::read(&real).expect("a file"))
+    } else if metadata.is_symlink() {
+        format!("{:?}", fs::read_link(&real).expect("a link"))
+    } else {
+        for entry in fs::read_dir(&real).expect("a directory") {
+            look(root, &at.join(entry.expect("an entry").file_name()), seen);
+        }
+        String::new()
+    };
+    let (mode, owner, links) = (
+        metadata.mode(),
+        (metadata.uid(), metadata.gid()),
+        metadata.nlink(),
+    );
+    let holds_configured = ["/", "/etc"].map(Path::new).contains(&at);
+    let changed = (!holds_configured).then(|| (metadata.ctime(), metadata.ctime_nsec(), links));
+    seen.insert(at.to_owned(), format!("{mode:o} {owner:?} {changed:?} {body}"));
+}
+
+#[test]
+fn whatever_a_member_sends_nothing_outside_changes_and_memory_stays_bounded() {
+    let first = number("BMC_PROPERTY_SEED");
+    let seeds = first.unwrap_or(0)..first.map_or(LIARS, |seed| seed + 1);
+    let (mut tried, mut changed) = (0, 0);
+    for seed in seeds {
+        tried += 1;
+        let mut dice = Dice::new(seed);
+        let mut victim = Victim::new();
+        let (outside, configured) = (victim.outside(), victim.configured());
+        let peak = memory::peak_of(|| {
+            for _ in 0..MESSAGES {
+                let bytes = memory::uncounted(|| some_lie(&mut dice, victim.sequence + 1));
+                victim.hear(&bytes);
+                memory::uncounted(|| victim.keep_following(&bytes));
+            }
+        });
+        // A transfer under way has its temporary file beside its target.
+        victim.core.handle(&Event::Disconnected, Duration::ZERO);
+        assert_eq!(victim.outside(), outside, "BMC_PROPERTY_SEED={seed}");
+        assert!(peak < MEMORY, "BMC_PROPERTY_SEED={seed}: {peak} bytes of memory");
+        assert!(!victim.report().problems.is_empty(), "BMC_PROPERTY_SEED={seed}");
+        changed += u64::from(victim.configured() != configured);
+    }
+    assert!(
+        changed * 2 > tried,
+        "of {tried} liars only {changed} were believed in anything"
+    );
+}
+
+impl Victim {
+    /// A liar that is found out begins anew: one that is not followed proves nothing.
+    fn keep_following(&mut self, heard: &[u8]) {
+        let next = (self.sequence + 1).to_be_bytes();
+        if heard.get(SEQUENCE_AT) == Some(&next) {
+            self.sequence += 1;
+        }
+        if self.report().sync == Sync::Failed {
+            self.compare();
+        }
+    }
+}
+
+/// Where a message has its epoch, unless it is a `Hello`.
+const EPOCH_AT: std::ops::Range<usize> = 6..14;
+/// Where an operation has its sequence.
+const SEQUENCE_AT: std::ops::Range<usize> = 14..22;
+
+/// A message with the epoch and the number that the victim expects, more often than not; then now and then damaged.
+fn some_lie(dice: &mut Dice, sequence: u64) -> Vec<u8> {
+    let content = some_bytes(dice, 300);
+    loop {
+        let message = some_message(dice, &content);
+        let is_operation = matches!(message, Message::Operation { .. });
+        // These may end what the liar can do.
+        let ends = matches!(message, Message::Hello(_) | Message::Promote { .. });
+        if ends || (!is_operation && !dice.one_in(4)) {
+            continue;
+        }
+        let mut bytes = message.encode();
+        if !dice.one_in(10) {
+            bytes[EPOCH_AT].copy_from_slice(&EPOCH.to_be_bytes());
+        }
+        if is_operation && !dice.one_in(10) {
+            bytes[SEQUENCE_AT].copy_from_slice(&sequence.to_be_bytes());
+        }
+        return if dice.one_in(5) {
+            damage(dice, bytes)
+        } else {
+            bytes
+        };
+    }
+}
+
+#[test]
+fn directories_that_turn_into_links_while_changes_are_applied_lead_nowhere() {
+    let mut victim = Victim::new();
+    let outside = victim.outside();
+    let (directory, link) = (victim.root.path().join("s/d"), victim.root.path().join("s/swap"));
+    symlink("../outside/d", &link).expect("a link");
+    let (stop, mut refused) = (AtomicBool::new(false), 0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                renameat_with(CWD, &directory, CWD, &link, RenameFlags::EXCHANGE).expect("they swap");
+            }
+        });
+        for round in 0..SWAPPED_CHANGES {
+            let before = victim.report().problems.len();
+            let attributes = Attributes {
+                mode: 0o777,
+                ..Attributes::default()
+            };
+            victim.order(match round % 5 {
+                0 | 1 => Operation::Put {
+                    path: path("/s/d/x"),
+                    attributes,
+                    content: b"mine",
+                },
+                2 => Operation::Directory {
+                    path: path("/s/d/y"),
+                    attributes,
+                },
+                3 => Operation::Attributes {
+                    path: path("/s/d/x"),
+                    attributes,
+                    content: Digest::of(b"mine"),
+                },
+                _ => Operation::Remove { path: path("/s/d/x") },
+            });
+            refused += usize::from(victim.report().problems.len() > before);
+            if victim.report().sync == Sync::Failed {
+                victim.compare();
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(victim.outside(), outside);
+    assert!(refused > 0, "the swaps were never met");
+}
