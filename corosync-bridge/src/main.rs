@@ -32,7 +32,7 @@ use std::rc::Rc;
 
 use anyhow::{anyhow, ensure};
 use bmc_replication::{Core, DiskTree, StateFile};
-use bmc_sync_config::SyncConfig;
+use bmc_sync_config::{ConfigError, SyncConfig};
 use clap::Parser;
 use rustix::process::Uid;
 
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let config = match load(&options) {
         Ok(config) => config,
-        Err(error) => return fail(&error, ExitCode::from(EXIT_CONFIG)),
+        Err(error) => return refuse(&error),
     };
     if options.check_config {
         let directory = options.config_dir.display();
@@ -58,14 +58,27 @@ fn main() -> ExitCode {
     }
     match serve(&options, config) {
         Ok(never) => match never {},
-        Err(error) => fail(&error, ExitCode::FAILURE),
+        Err(error) => fail(&error),
     }
 }
 
-fn fail(error: &anyhow::Error, code: ExitCode) -> ExitCode {
+fn fail(error: &anyhow::Error) -> ExitCode {
     // Each message of the project names its cause already.
     log::error(error);
-    code
+    ExitCode::FAILURE
+}
+
+/// Explains a bad configuration, as `bmc-ha sync check` does.
+fn refuse(error: &anyhow::Error) -> ExitCode {
+    match error.downcast_ref() {
+        Some(ConfigError::Refused(refused)) => {
+            let plain = |_, text: &str| text.to_owned();
+            let explained = refused.problems.iter().map(|problem| problem.explain(plain));
+            explained.collect::<String>().lines().for_each(log::error);
+        }
+        _ => log::error(error),
+    }
+    ExitCode::from(EXIT_CONFIG)
 }
 
 /// Runs the bridge.
@@ -91,7 +104,7 @@ fn load(options: &Options) -> anyhow::Result<SyncConfig> {
     let config = SyncConfig::load_dir(&options.config_dir)?;
     for own in [&options.state_dir, &options.run_dir] {
         ensure!(
-            !config.covers(own) && !config.roots().any(|root| root.starts_with(own)),
+            !config.touches(own),
             "{}: it covers {}, where the bridge keeps its own state",
             options.config_dir.display(),
             own.display()

@@ -56,7 +56,7 @@ fn message(output: &Output) -> String {
 
 #[test]
 fn a_bad_list_is_refused_by_the_check_and_by_the_bridge_with_the_same_message() {
-    let world = world(&good_list("/mnt/x").replace("Immediate", "Periodic"));
+    let world = world(&good_list("/mnt/x").replace("Immediate", "Instant"));
     for arguments in [&["--check-config"][..], &[]] {
         let output = bridge(&world).args(arguments).output().unwrap();
         assert_eq!(
@@ -64,8 +64,14 @@ fn a_bad_list_is_refused_by_the_check_and_by_the_bridge_with_the_same_message() 
             Some(78),
             "the service would be restarted for nothing"
         );
-        let expected = r#"lists/list.json: Directories[0].SyncType: "Periodic" is not accepted"#;
-        assert!(message(&output).contains(expected), "{}", message(&output));
+        let message = message(&output);
+        for expected in [
+            r#"error[bad-value]: "Instant" is not accepted"#,
+            "lists/list.json:1:100 (Directories[0].SyncType)",
+            "help: it has to be one of Immediate, Periodic, AtJoin",
+        ] {
+            assert!(message.contains(expected), "{message}");
+        }
     }
 }
 

@@ -1,9 +1,11 @@
-//! What is replicated, and the questions a replicator asks about it.
+//! One entry of a list, and the questions a replicator asks about it.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::error::{ConfigError, Overlap, Place};
-use crate::rule::Rule;
+use crate::notify::{Notify, Retry};
+use crate::rule::{Direction, Rule, Timing};
+use crate::source::Place;
 
 /// Whether an entry stands under `Files` or under `Directories`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +38,16 @@ pub struct Entry {
     pub kind: Kind,
     /// Which part of a directory is replicated; always [`Filter::All`] for a file.
     pub filter: Filter,
-    /// How what it covers is replicated.
+    /// How what it covers is replicated, but for the exceptions.
     pub rule: Rule,
+    /// `ExceptionList`: paths whose change travels in both directions, each with everything beneath it.
+    pub exceptions: Vec<PathBuf>,
+    /// `DestinationPath`: where the receiving node keeps what is at `path` on the sending node.
+    pub destination: Option<PathBuf>,
+    /// How often what failed is tried again; `None` leaves it to the replicator.
+    pub retry: Option<Retry>,
+    /// Whom the receiving node tells of a change.
+    pub notify: Option<Notify>,
     /// What the author of the list says that it is.
     pub description: String,
     /// Where it stands.
@@ -69,87 +79,49 @@ impl Entry {
         included.iter().map(PathBuf::as_path)
     }
 
-    fn overlaps(&self, other: &Self) -> bool {
-        self.roots().any(|root| other.covers(root)) || other.roots().any(|root| self.covers(root))
-    }
-}
-
-/// Everything that is replicated. No two entries cover the same path.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SyncConfig {
-    entries: Vec<Entry>,
-}
-
-impl SyncConfig {
-    /// Puts entries together.
-    ///
-    /// # Errors
-    /// [`ConfigError::Overlap`] when two of them cover the same path: they could differ in what is to be done
-    /// with it, and the author has to say which is meant.
-    pub fn new(entries: Vec<Entry>) -> Result<Self, ConfigError> {
-        for (index, second) in entries.iter().enumerate() {
-            if let Some(first) = entries.iter().take(index).find(|first| first.overlaps(second)) {
-                return Err(ConfigError::Overlap(Box::new(Overlap {
-                    first: first.place.clone(),
-                    first_path: first.path.clone(),
-                    second: second.place.clone(),
-                    second_path: second.path.clone(),
-                })));
-            }
+    /// How the covered `path` is replicated.
+    #[must_use]
+    pub fn rule_for(&self, path: &Path) -> Rule {
+        let excepted = self.exceptions.iter().any(|prefix| path.starts_with(prefix));
+        Rule {
+            direction: if excepted {
+                Direction::Both
+            } else {
+                self.rule.direction
+            },
+            ..self.rule
         }
-        Ok(Self { entries })
     }
 
-    /// The entries, in the order in which they were read.
+    /// How often changes travel, when they travel together.
     #[must_use]
-    pub fn entries(&self) -> &[Entry] {
-        &self.entries
+    pub fn periodic(&self) -> Option<Duration> {
+        match self.rule.timing {
+            Timing::Periodic(period) => Some(period),
+            Timing::Immediate | Timing::AtJoin => None,
+        }
     }
 
-    /// The entry through which `path` is replicated, if it is. There is at most one.
+    /// Where the receiving node keeps what the sending node has at the covered `path`, when that is elsewhere.
     #[must_use]
-    pub fn entry_for(&self, path: &Path) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.covers(path))
+    pub fn destination_of(&self, path: &Path) -> Option<PathBuf> {
+        rebase(path, &self.path, self.destination.as_ref()?)
     }
 
-    /// Whether `path` is replicated. `path` is absolute and normalised; anything else is not covered.
+    /// What the sending node has at the path that the receiving node keeps at `path`, when that is elsewhere.
     #[must_use]
-    pub fn covers(&self, path: &Path) -> bool {
-        is_plain(path) && self.entry_for(path).is_some()
-    }
-
-    /// How `path` is replicated, if it is.
-    #[must_use]
-    pub fn rule_for(&self, path: &Path) -> Option<Rule> {
-        self.entry_for(path).map(|entry| entry.rule)
-    }
-
-    /// The topmost covered paths: where a scan starts and what a watcher has to see come and go. A root may
-    /// be missing on disk, and only a root of a directory entry has anything beneath it.
-    pub fn roots(&self) -> impl Iterator<Item = &Path> {
-        self.entries.iter().flat_map(Entry::roots)
-    }
-
-    /// Whether `directory` is covered or lies on the way to something covered: worth descending into.
-    #[must_use]
-    pub fn may_contain(&self, directory: &Path) -> bool {
-        self.entries.iter().any(|entry| match entry.kind {
-            Kind::File => entry.path != directory && entry.path.starts_with(directory),
-            Kind::Directory => {
-                entry.covers(directory) || entry.roots().any(|root| root.starts_with(directory))
-            }
-        })
+    pub fn source_of(&self, path: &Path) -> Option<PathBuf> {
+        rebase(path, self.destination.as_ref()?, &self.path).filter(|source| self.covers(source))
     }
 }
 
-/// `Path::starts_with` skips `.` and repeated slashes, and knows nothing of `..`; only a path with one
-/// spelling may be compared by it.
-fn is_plain(path: &Path) -> bool {
-    let bytes = path.as_os_str().as_encoded_bytes();
-    let Some(relative) = bytes.strip_prefix(b"/") else {
-        return false;
-    };
-    relative
-        .split(|byte| *byte == b'/')
-        .all(|name| !matches!(name, b"" | b"." | b".."))
+/// `path` as it is called when `from` is called `to`.
+fn rebase(path: &Path, from: &Path, to: &Path) -> Option<PathBuf> {
+    let within = path.strip_prefix(from).ok()?;
+    // Joining nothing would leave a / at the end.
+    Some(if within.as_os_str().is_empty() {
+        to.to_owned()
+    } else {
+        to.join(within)
+    })
 }

@@ -4,47 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// A place in a configuration file, such as `/etc/bmc-ha/data-sync.d/common.json: Directories[2].SyncType`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// The file.
-    pub file: PathBuf,
-    /// Keys and positions from the top of the document; empty for the document itself.
-    pub within: String,
-}
-
-impl Place {
-    /// The member `key` of the object at this place.
-    pub(crate) fn key(&self, key: &str) -> Self {
-        let within = if self.within.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.within)
-        };
-        Self {
-            file: self.file.clone(),
-            within,
-        }
-    }
-
-    /// Item `index`, counted from 0, of the array at this place.
-    pub(crate) fn item(&self, index: usize) -> Self {
-        Self {
-            file: self.file.clone(),
-            within: format!("{}[{index}]", self.within),
-        }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.within.is_empty() {
-            write!(f, "{}", self.file.display())
-        } else {
-            write!(f, "{}: {}", self.file.display(), self.within)
-        }
-    }
-}
+use crate::diagnostic::Diagnostic;
 
 /// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]
@@ -79,71 +39,27 @@ pub enum ConfigError {
         /// The limit.
         limit_bytes: u64,
     },
-    /// A list is not JSON.
-    #[error("parse configuration file {}: {source}", path.display())]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, with line and column.
-        source: serde_json::Error,
-    },
-    /// A key that is not accepted here.
-    #[error("{place}: key {key:?} is not accepted; accepted: {accepted}")]
-    UnknownKey {
-        /// The object that has it.
-        place: Place,
-        /// The key.
-        key: String,
-        /// What would be accepted.
-        accepted: String,
-    },
-    /// A key that stands twice in one object.
-    #[error("{place}: key {key:?} stands here twice")]
-    RepeatedKey {
-        /// The object that has it.
-        place: Place,
-        /// The key.
-        key: String,
-    },
-    /// A key that has to be there.
-    #[error("{place}: {key} is missing")]
-    MissingKey {
-        /// The object that lacks it.
-        place: Place,
-        /// The key, or the choice of keys.
-        key: &'static str,
-    },
-    /// Two keys that exclude each other.
-    #[error("{place}: ExcludeList and IncludeList cannot stand together; keep one")]
-    BothLists {
-        /// The entry.
-        place: Place,
-    },
-    /// A value that is not accepted here.
-    #[error("{place}: {value} is not accepted: {expected}")]
-    Value {
-        /// Where it stands.
-        place: Place,
-        /// The value as JSON, shortened.
-        value: String,
-        /// What would be accepted.
-        expected: String,
-    },
-    /// Two entries that replicate the same path.
+    /// The lists were read, and something is wrong with them.
     #[error(transparent)]
-    Overlap(Box<Overlap>),
+    Refused(#[from] Refused),
 }
 
-/// Two entries that replicate the same path.
-#[derive(Debug, thiserror::Error)]
-#[error("{second}: {} overlaps {} of {first}", second_path.display(), first_path.display())]
-pub struct Overlap {
-    /// The entry that came first.
-    pub first: Place,
-    /// Its path.
-    pub first_path: PathBuf,
-    /// The entry that overlaps it.
-    pub second: Place,
-    /// Its path.
-    pub second_path: PathBuf,
+/// Everything that is wrong with the lists; at least one thing.
+#[derive(Debug)]
+pub struct Refused {
+    /// All of it, in the order of the files and of their text as far as one thing is in one place.
+    pub problems: Vec<Diagnostic>,
+}
+
+impl std::error::Error for Refused {}
+
+impl fmt::Display for Refused {
+    /// One line for each thing that is wrong.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            let newline = if index == 0 { "" } else { "\n" };
+            write!(f, "{newline}{problem}")?;
+        }
+        Ok(())
+    }
 }

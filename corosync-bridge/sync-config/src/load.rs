@@ -1,13 +1,18 @@
-//! Reading the lists from a directory.
+//! Reading the lists from files.
 
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
-use crate::entry::{Entry, SyncConfig};
-use crate::error::ConfigError;
-use crate::json::Json;
-use crate::parse;
+use crate::check;
+use crate::config::SyncConfig;
+use crate::diagnostic::{Diagnostic, Mistake};
+use crate::error::{ConfigError, Refused};
+use crate::json;
+use crate::keys;
+use crate::parse::{self, Draft};
+use crate::source::{At, Source, Span};
 
 /// Largest list that is read. The published lists have a few kilobytes; what is larger than this is the
 /// wrong file, and reading it whole would cost a BMC memory.
@@ -18,19 +23,40 @@ impl SyncConfig {
     /// name that starts with a dot does not count: editors leave such files.
     ///
     /// # Errors
-    /// [`ConfigError`] names the first thing that is wrong and where it stands.
+    /// [`ConfigError`] names everything that is wrong and where it stands.
     pub fn load_dir(directory: &Path) -> Result<Self, ConfigError> {
-        let files = list(directory)?;
-        if files.is_empty() {
-            return Err(ConfigError::NoFiles {
-                path: directory.to_owned(),
-            });
+        Self::load_files(&list(directory)?)
+    }
+
+    /// Loads files and directories as one configuration: a file whatever its name is, a directory as
+    /// [`SyncConfig::load_dir`] does.
+    ///
+    /// # Errors
+    /// As [`SyncConfig::load_dir`].
+    pub fn load(paths: &[PathBuf]) -> Result<Self, ConfigError> {
+        let mut files = Vec::new();
+        for path in paths {
+            if path.is_dir() {
+                files.extend(list(path)?);
+            } else {
+                files.push(path.clone());
+            }
         }
-        let mut entries = Vec::new();
+        Self::load_files(&files)
+    }
+
+    fn load_files(files: &[PathBuf]) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let mut drafts = Vec::new();
         for file in files {
-            entries.extend(load_file(&file)?);
+            drafts.extend(read(file, read_bounded(file)?, &mut problems));
         }
-        Self::new(entries)
+        let config = Self::assemble(drafts, &mut problems);
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(Refused { problems }.into())
+        }
     }
 }
 
@@ -46,6 +72,11 @@ fn list(directory: &Path) -> Result<Vec<PathBuf>, ConfigError> {
             files.push(path);
         }
     }
+    if files.is_empty() {
+        return Err(ConfigError::NoFiles {
+            path: directory.to_owned(),
+        });
+    }
     files.sort();
     Ok(files)
 }
@@ -57,13 +88,33 @@ fn is_list(path: &Path) -> bool {
     !hidden && path.extension().is_some_and(|extension| extension == "json")
 }
 
-fn load_file(path: &Path) -> Result<Vec<Entry>, ConfigError> {
-    let text = read_bounded(path)?;
-    let document: Json = serde_json::from_slice(&text).map_err(|source| ConfigError::Syntax {
-        path: path.to_owned(),
-        source,
-    })?;
-    parse::entries(path, &document)
+/// The entries of the list `text`; all that is wrong with it goes to `problems`.
+fn read(file: &Path, text: Vec<u8>, problems: &mut Vec<Diagnostic>) -> Vec<Draft> {
+    let text = match String::from_utf8(text) {
+        Ok(text) => text,
+        Err(error) => {
+            let start = error.utf8_error().valid_up_to();
+            let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+            let source = Rc::new(Source::new(file, text));
+            let at = At::document(&source, Span { start, end: start });
+            let problem = Diagnostic::new(Mistake::Syntax, &at, "this is not UTF-8");
+            problems.push(problem.help("JSON is written in UTF-8"));
+            return Vec::new();
+        }
+    };
+    let source = Rc::new(Source::new(file, text));
+    let document = match json::parse(source.text()) {
+        Ok(document) => document,
+        Err(error) => {
+            let problem = Diagnostic::new(Mistake::Syntax, &At::document(&source, error.span), error.message);
+            problems.push(error.help.into_iter().fold(problem, Diagnostic::help));
+            return Vec::new();
+        }
+    };
+    let at = At::document(&source, document.span);
+    check::document(&keys::DOCUMENT, &at, &document, problems)
+        .map(|fields| parse::drafts(&fields, problems))
+        .unwrap_or_default()
 }
 
 fn read_bounded(path: &Path) -> Result<Vec<u8>, ConfigError> {

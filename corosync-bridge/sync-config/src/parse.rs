@@ -1,219 +1,179 @@
-//! From one JSON document to entries.
+//! From a document that has its shape to entries that make sense.
 
 use std::path::{Path, PathBuf};
 
+use crate::check::{Fields, Node};
+use crate::diagnostic::{Diagnostic, Mistake};
 use crate::entry::{Entry, Filter, Kind};
-use crate::error::{ConfigError, Place};
-use crate::json::Json;
-use crate::path::{self, WrittenPath};
-use crate::rule::Rule;
+use crate::keys;
+use crate::notify::{Method, Mode, Notify, Retry};
+use crate::rule::{Direction, Priority, Rule, Timing};
+use crate::source::At;
 
-const FILES: &str = "Files";
-const DIRECTORIES: &str = "Directories";
-const PATH: &str = "Path";
-const DESCRIPTION: &str = "Description";
-const SYNC_DIRECTION: &str = "SyncDirection";
-const SYNC_TYPE: &str = "SyncType";
-const EXCLUDE_LIST: &str = "ExcludeList";
-const INCLUDE_LIST: &str = "IncludeList";
+/// An entry, and where the paths that other entries may overlap stand.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) entry: Entry,
+    pub(crate) path_at: At,
+    pub(crate) destination_at: Option<At>,
+}
 
-/// Keys at the top of a document.
-const DOCUMENT_KEYS: [&str; 2] = [FILES, DIRECTORIES];
-/// Keys of an entry under `Files`.
-const FILE_KEYS: [&str; 4] = [PATH, DESCRIPTION, SYNC_DIRECTION, SYNC_TYPE];
-/// Keys of an entry under `Directories`.
-const DIRECTORY_KEYS: [&str; 6] = [
-    PATH,
-    DESCRIPTION,
-    SYNC_DIRECTION,
-    SYNC_TYPE,
-    EXCLUDE_LIST,
-    INCLUDE_LIST,
-];
-
-/// The only direction that this version carries out.
-const ACTIVE_TO_PASSIVE: &str = "Active2Passive";
-/// The only kind of synchronisation that this version carries out.
-const IMMEDIATE: &str = "Immediate";
-
-/// The entries of the document in `file`.
-pub(crate) fn entries(file: &Path, document: &Json) -> Result<Vec<Entry>, ConfigError> {
-    let top = Object::new(
-        Place {
-            file: file.to_owned(),
-            within: String::new(),
-        },
-        document,
-        &DOCUMENT_KEYS,
-    )?;
-    let mut entries = Vec::new();
-    for (key, kind) in [(FILES, Kind::File), (DIRECTORIES, Kind::Directory)] {
-        if let Some(list) = top.get(key) {
-            let place = top.place.key(key);
-            for (index, item) in items(&place, list)?.iter().enumerate() {
-                entries.push(entry(place.item(index), item, kind)?);
+/// The entries of `document`; all that is wrong with them goes to `problems`.
+pub(crate) fn drafts(document: &Fields, problems: &mut Vec<Diagnostic>) -> Vec<Draft> {
+    let mut drafts = Vec::new();
+    for (key, kind) in [(keys::FILES, Kind::File), (keys::DIRECTORIES, Kind::Directory)] {
+        for node in document.items(key) {
+            let mut reader = Reader { problems: Vec::new() };
+            let draft = reader.draft(node, kind);
+            if reader.problems.is_empty() {
+                drafts.extend(draft);
             }
+            problems.append(&mut reader.problems);
         }
     }
-    if entries.is_empty() {
-        return Err(ConfigError::MissingKey {
-            place: top.place,
-            key: "Files or Directories",
-        });
-    }
-    Ok(entries)
+    drafts
 }
 
-fn entry(place: Place, value: &Json, kind: Kind) -> Result<Entry, ConfigError> {
-    let keys: &'static [&'static str] = match kind {
-        Kind::File => &FILE_KEYS,
-        Kind::Directory => &DIRECTORY_KEYS,
-    };
-    let object = Object::new(place, value, keys)?;
-    let path = entry_path(&object, kind)?;
-    let description = object.required_string(DESCRIPTION)?.to_owned();
-    object.require_value(SYNC_DIRECTION, ACTIVE_TO_PASSIVE)?;
-    object.require_value(SYNC_TYPE, IMMEDIATE)?;
-    let filter = filter(&object, &path)?;
-    Ok(Entry {
-        path,
-        kind,
-        filter,
-        rule: Rule::default(),
-        description,
-        place: object.place,
-    })
+/// Reads one entry. The shape is checked before, so that what is missing here is optional, or reported.
+struct Reader {
+    problems: Vec<Diagnostic>,
 }
 
-fn entry_path(object: &Object<'_>, kind: Kind) -> Result<PathBuf, ConfigError> {
-    let place = object.place.key(PATH);
-    let value = object.required(PATH)?;
-    let WrittenPath {
-        path,
-        names_directory,
-    } = written_path(&place, value)?;
-    match (kind, names_directory) {
-        (Kind::File, true) => Err(refuse(place, value, "the path of a file cannot end in /")),
-        (Kind::Directory, false) => Err(refuse(place, value, "the path of a directory has to end in /")),
-        (Kind::File, false) | (Kind::Directory, true) => Ok(path),
-    }
-}
-
-fn filter(object: &Object<'_>, directory: &Path) -> Result<Filter, ConfigError> {
-    match (object.get(EXCLUDE_LIST), object.get(INCLUDE_LIST)) {
-        (None, None) => Ok(Filter::All),
-        (Some(list), None) => beneath(&object.place.key(EXCLUDE_LIST), list, directory).map(Filter::Exclude),
-        (None, Some(list)) => beneath(&object.place.key(INCLUDE_LIST), list, directory).map(Filter::Include),
-        (Some(_), Some(_)) => Err(ConfigError::BothLists {
-            place: object.place.clone(),
-        }),
-    }
-}
-
-/// The paths of an exclude or include list, each beneath `directory` and none beneath another.
-fn beneath(place: &Place, list: &Json, directory: &Path) -> Result<Vec<PathBuf>, ConfigError> {
-    let mut paths: Vec<PathBuf> = Vec::new();
-    for (index, item) in items(place, list)?.iter().enumerate() {
-        let place = place.item(index);
-        let path = written_path(&place, item)?.path;
-        if path == directory || !path.starts_with(directory) {
-            let expected = format!("a listed path has to lie beneath {}/", directory.display());
-            return Err(refuse(place, item, &expected));
-        }
-        if let Some(other) = paths
-            .iter()
-            .find(|other| path.starts_with(other) || other.starts_with(&path))
+impl Reader {
+    fn draft(&mut self, node: &Node, kind: Kind) -> Option<Draft> {
+        let fields = node.object()?;
+        let path_node = fields.get(keys::PATH)?;
+        let path = path_node.path()?.to_owned();
+        let destination = fields.path(keys::DESTINATION_PATH).map(Path::to_owned);
+        let destination_at = fields.get(keys::DESTINATION_PATH).map(|node| node.at.clone());
+        if let Some(at) = destination_at
+            .as_ref()
+            .filter(|_| destination.as_ref() == Some(&path))
         {
-            let expected = format!("it overlaps {} of the same list", other.display());
-            return Err(refuse(place, item, &expected));
+            let message = "DestinationPath is the same as Path";
+            let problem = Diagnostic::new(Mistake::Contradiction, at, message);
+            self.problems
+                .push(problem.help("leave it out: without it, both BMCs use Path"));
         }
-        paths.push(path);
-    }
-    Ok(paths)
-}
-
-fn written_path(place: &Place, value: &Json) -> Result<WrittenPath, ConfigError> {
-    let text = string(place, value)?;
-    path::parse(text).map_err(|expected| refuse(place.clone(), value, expected))
-}
-
-fn items<'a>(place: &Place, value: &'a Json) -> Result<&'a [Json], ConfigError> {
-    match value {
-        Json::Array(items) if !items.is_empty() => Ok(items),
-        _ => Err(refuse(
-            place.clone(),
-            value,
-            "it has to be an array with at least one item",
-        )),
-    }
-}
-
-fn string<'a>(place: &Place, value: &'a Json) -> Result<&'a str, ConfigError> {
-    match value {
-        Json::String(text) => Ok(text),
-        _ => Err(refuse(place.clone(), value, "it has to be a string")),
-    }
-}
-
-fn refuse(place: Place, value: &Json, expected: &str) -> ConfigError {
-    ConfigError::Value {
-        place,
-        value: value.quote(),
-        expected: expected.to_owned(),
-    }
-}
-
-/// A JSON object whose keys are all known and stand once.
-struct Object<'a> {
-    place: Place,
-    members: &'a [(String, Json)],
-}
-
-impl<'a> Object<'a> {
-    fn new(place: Place, value: &'a Json, known: &[&str]) -> Result<Self, ConfigError> {
-        let Json::Object(members) = value else {
-            return Err(refuse(place, value, "it has to be an object"));
+        let entry = Entry {
+            filter: self.filter(fields, &path),
+            rule: rule(fields)?,
+            exceptions: self.beneath(fields.items(keys::EXCEPTION_LIST), &path),
+            destination,
+            retry: retry(fields),
+            notify: self.notify(fields, &path),
+            description: fields.text(keys::DESCRIPTION)?.to_owned(),
+            place: node.at.place(),
+            path,
+            kind,
         };
-        for (index, (key, _)) in members.iter().enumerate() {
-            if !known.contains(&key.as_str()) {
-                return Err(ConfigError::UnknownKey {
-                    place,
-                    key: key.clone(),
-                    accepted: known.join(", "),
-                });
-            }
-            if members.iter().take(index).any(|(earlier, _)| earlier == key) {
-                return Err(ConfigError::RepeatedKey {
-                    place,
-                    key: key.clone(),
-                });
-            }
+        self.check_covered(
+            &entry,
+            fields.items(keys::EXCEPTION_LIST),
+            "no change of it travels",
+        );
+        if let Some(notify) = fields.object(keys::NOTIFY_SIBLING) {
+            let listed = notify.items(keys::NOTIFY_ON_PATHS);
+            self.check_covered(&entry, listed, "no change of it is ever told");
         }
-        Ok(Self { place, members })
-    }
-
-    fn get(&self, key: &str) -> Option<&'a Json> {
-        self.members
-            .iter()
-            .find_map(|(name, value)| (name == key).then_some(value))
-    }
-
-    fn required(&self, key: &'static str) -> Result<&'a Json, ConfigError> {
-        self.get(key).ok_or_else(|| ConfigError::MissingKey {
-            place: self.place.clone(),
-            key,
+        Some(Draft {
+            entry,
+            path_at: path_node.at.clone(),
+            destination_at,
         })
     }
 
-    fn required_string(&self, key: &'static str) -> Result<&'a str, ConfigError> {
-        string(&self.place.key(key), self.required(key)?)
+    fn filter(&mut self, fields: &Fields, path: &Path) -> Filter {
+        match (fields.items(keys::EXCLUDE_LIST), fields.items(keys::INCLUDE_LIST)) {
+            ([], []) => Filter::All,
+            (excluded, []) => Filter::Exclude(self.beneath(excluded, path)),
+            (_, included) => Filter::Include(self.beneath(included, path)),
+        }
     }
 
-    fn require_value(&self, key: &'static str, accepted: &str) -> Result<(), ConfigError> {
-        if self.required_string(key)? == accepted {
-            return Ok(());
-        }
-        let expected = format!("this version carries out {accepted:?} only");
-        Err(refuse(self.place.key(key), self.required(key)?, &expected))
+    fn notify(&mut self, fields: &Fields, path: &Path) -> Option<Notify> {
+        let notify = fields.object(keys::NOTIFY_SIBLING)?;
+        let method = match notify.text(keys::METHOD) {
+            Some(keys::RELOAD) => Method::Reload,
+            // phosphor-data-sync restarts when Method is missing, too.
+            _ => Method::Restart,
+        };
+        let services = notify.items(keys::NOTIFY_SERVICES);
+        Some(Notify {
+            mode: match notify.text(keys::MODE)? {
+                keys::SYSTEMD => Mode::Systemd(method),
+                _ => Mode::DBus,
+            },
+            services: services
+                .iter()
+                .filter_map(|node| node.text().map(str::to_owned))
+                .collect(),
+            on_paths: self.beneath(notify.items(keys::NOTIFY_ON_PATHS), path),
+        })
     }
+
+    /// The listed paths, each of which has to lie beneath `directory` and none beneath another.
+    fn beneath(&mut self, nodes: &[Node], directory: &Path) -> Vec<PathBuf> {
+        let mut paths: Vec<PathBuf> = Vec::new();
+        for node in nodes {
+            let Some(path) = node.path() else { continue };
+            let within = |one: &Path, other: &Path| one.starts_with(other);
+            if path == directory || !within(path, directory) {
+                let message = format!("{} does not lie beneath {}/", path.display(), directory.display());
+                let problem = Diagnostic::new(Mistake::BadValue, &node.at, message);
+                self.problems
+                    .push(problem.help("a listed path is absolute and lies in the directory of its entry"));
+            } else if let Some(other) = paths
+                .iter()
+                .find(|other| within(path, other) || within(other, path))
+            {
+                let message = format!("{} overlaps {} of the same list", path.display(), other.display());
+                let problem = Diagnostic::new(Mistake::BadValue, &node.at, message);
+                self.problems
+                    .push(problem.help("a listed path stands for everything beneath it, too; keep one"));
+            } else {
+                paths.push(path.to_owned());
+            }
+        }
+        paths
+    }
+
+    /// What an entry says about a path that it leaves out has no effect: not what its author meant.
+    fn check_covered(&mut self, entry: &Entry, nodes: &[Node], so: &str) {
+        for node in nodes {
+            let Some(path) = node.path().filter(|path| path.starts_with(&entry.path)) else {
+                continue;
+            };
+            if !entry.covers(path) {
+                let message = format!("{} is not replicated, so {so}", path.display());
+                let problem = Diagnostic::new(Mistake::Contradiction, &node.at, message);
+                self.problems
+                    .push(problem.help("ExcludeList or IncludeList of this entry leaves it out"));
+            }
+        }
+    }
+}
+
+fn rule(fields: &Fields) -> Option<Rule> {
+    let word = fields.text(keys::SYNC_DIRECTION)?;
+    let direction = |(name, direction): &(&str, Direction)| (*name == word).then_some(*direction);
+    Some(Rule {
+        direction: keys::DIRECTIONS.iter().find_map(direction)?,
+        timing: match fields.text(keys::SYNC_TYPE)? {
+            keys::PERIODIC => Timing::Periodic(fields.duration(keys::PERIODICITY)?),
+            keys::AT_JOIN => Timing::AtJoin,
+            _ => Timing::Immediate,
+        },
+        priority: match fields.whole(keys::PRIORITY) {
+            Some(1) => Priority::Essential,
+            _ => Priority::Ordinary,
+        },
+    })
+}
+
+fn retry(fields: &Fields) -> Option<Retry> {
+    Some(Retry {
+        attempts: fields.whole(keys::RETRY_ATTEMPTS)?,
+        interval: fields.duration(keys::RETRY_INTERVAL)?,
+    })
 }

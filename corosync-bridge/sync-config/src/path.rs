@@ -3,10 +3,18 @@
 
 use std::path::PathBuf;
 
-/// Longest path that the kernel takes, with its terminating NUL (PATH_MAX).
-const PATH_MAX_BYTES: usize = 4096;
+/// Longest path that the kernel takes (PATH_MAX, less its terminating NUL).
+pub(crate) const MAX_PATH_BYTES: usize = 4095;
 /// Longest name of one file or directory (NAME_MAX).
 const NAME_MAX_BYTES: usize = 255;
+
+/// A path of a file as a regular expression for JSON Schema: names other than `.` and `..`. Without look-ahead, which
+/// not every validator has; lengths are bounded elsewhere.
+pub(crate) const FILE_PATTERN: &str = r"^(/([^/.\x00][^/\x00]*|\.[^/.\x00][^/\x00]*|\.\.[^/\x00]+))+$";
+/// The same for a directory.
+pub(crate) const DIRECTORY_PATTERN: &str = r"^(/([^/.\x00][^/\x00]*|\.[^/.\x00][^/\x00]*|\.\.[^/\x00]+))+/$";
+/// The same for a path that is either.
+pub(crate) const ANY_PATTERN: &str = r"^(/([^/.\x00][^/\x00]*|\.[^/.\x00][^/\x00]*|\.\.[^/\x00]+))+/?$";
 
 /// A configured path, and whether it was written with the `/` at the end that marks a directory.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,8 +28,8 @@ pub(crate) fn parse(text: &str) -> Result<WrittenPath, &'static str> {
     let Some(relative) = text.strip_prefix('/') else {
         return Err("a path has to be absolute, that is, start with /");
     };
-    if text.len() >= PATH_MAX_BYTES {
-        return Err("a path has to be shorter than 4096 bytes");
+    if text.len() > MAX_PATH_BYTES {
+        return Err("a path can be at most 4095 bytes long");
     }
     let (relative, names_directory) = match relative.strip_suffix('/') {
         Some(directory) => (directory, true),

@@ -1,0 +1,370 @@
+//! Holds a document against the table of keys. Everything that is wrong is collected, not only the first.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::diagnostic::{Diagnostic, Mistake};
+use crate::duration;
+use crate::json::{Json, Member, Value};
+use crate::keys::{Key, Object, Relation, Shape};
+use crate::nearest::nearest;
+use crate::path::{self, WrittenPath};
+use crate::service;
+use crate::source::At;
+
+/// A value that has its shape.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) at: At,
+    pub(crate) content: Content,
+}
+
+#[derive(Debug)]
+pub(crate) enum Content {
+    Text(String),
+    Path(WrittenPath),
+    Whole(u32),
+    Duration(Duration),
+    List(Vec<Node>),
+    Object(Fields),
+}
+
+/// The members of an object.
+#[derive(Debug)]
+pub(crate) struct Fields(Vec<(&'static str, Node)>);
+
+impl Fields {
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
+        self.0
+            .iter()
+            .find_map(|(name, node)| (*name == key).then_some(node))
+    }
+
+    pub(crate) fn text(&self, key: &str) -> Option<&str> {
+        self.get(key)?.text()
+    }
+
+    pub(crate) fn path(&self, key: &str) -> Option<&Path> {
+        self.get(key)?.path()
+    }
+
+    pub(crate) fn whole(&self, key: &str) -> Option<u32> {
+        match self.get(key)?.content {
+            Content::Whole(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn duration(&self, key: &str) -> Option<Duration> {
+        match self.get(key)?.content {
+            Content::Duration(length) => Some(length),
+            _ => None,
+        }
+    }
+
+    /// The items of a list; none when the key does not stand.
+    pub(crate) fn items(&self, key: &str) -> &[Node] {
+        match self.get(key).map(|node| &node.content) {
+            Some(Content::List(items)) => items,
+            _ => &[],
+        }
+    }
+
+    pub(crate) fn object(&self, key: &str) -> Option<&Self> {
+        self.get(key)?.object()
+    }
+}
+
+impl Node {
+    pub(crate) fn text(&self) -> Option<&str> {
+        match &self.content {
+            Content::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match &self.content {
+            Content::Path(written) => Some(&written.path),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn object(&self) -> Option<&Fields> {
+        match &self.content {
+            Content::Object(fields) => Some(fields),
+            _ => None,
+        }
+    }
+}
+
+/// What the document holds as far as it has the shape of `object`; all that is wrong with it goes to `problems`.
+pub(crate) fn document(
+    object: &'static Object,
+    at: &At,
+    json: &Json,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<Fields> {
+    Checker { problems }.fields(object, at, json)
+}
+
+struct Checker<'a> {
+    problems: &'a mut Vec<Diagnostic>,
+}
+
+impl Checker<'_> {
+    fn report(&mut self, problem: Diagnostic) {
+        self.problems.push(problem);
+    }
+
+    /// `None` when it is reported that `json` has not this shape.
+    fn node(&mut self, shape: &'static Shape, at: At, json: &Json) -> Option<Node> {
+        let content = match shape {
+            Shape::List(item) => Content::List(self.list(item, &at, json)?),
+            Shape::Object(object) => Content::Object(self.fields(object, &at, json)?),
+            scalar => match read(scalar, &json.value) {
+                Ok(content) => content,
+                Err(expected) => {
+                    let mut problem = refuse(&at, &json.value, &expected);
+                    if let (Shape::Choice(words), Value::String(word)) = (scalar, &json.value) {
+                        if let Some(meant) = nearest(word, words) {
+                            problem = problem.help(format!("did you mean {meant:?}?"));
+                        }
+                    }
+                    self.report(problem);
+                    return None;
+                }
+            },
+        };
+        Some(Node { at, content })
+    }
+
+    /// A list of objects holds those that are well; any other list is whole or not at all, for half of an
+    /// ExcludeList means something else.
+    fn list(&mut self, shape: &'static Shape, at: &At, json: &Json) -> Option<Vec<Node>> {
+        let items = match &json.value {
+            Value::Array(items) if !items.is_empty() => items,
+            other => {
+                self.report(refuse(at, other, "it has to be an array with at least one item"));
+                return None;
+            }
+        };
+        let mut nodes = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            let at = at.item(index, item.span);
+            let repeats = |(_, earlier): &(usize, &Json)| earlier.value == item.value;
+            let text = matches!(item.value, Value::String(_));
+            if let Some((first, _)) = items
+                .iter()
+                .take(index)
+                .enumerate()
+                .find(repeats)
+                .filter(|_| text)
+            {
+                let message = format!("{} stands here twice", item.value.quote());
+                let problem = Diagnostic::new(Mistake::BadValue, &at, message);
+                self.report(problem.help(format!("it is item {first} already, counted from 0")));
+            } else {
+                nodes.extend(self.node(shape, at, item));
+            }
+        }
+        let whole = nodes.len() == items.len() || matches!(shape, Shape::Object(_));
+        whole.then_some(nodes)
+    }
+
+    fn fields(&mut self, object: &'static Object, at: &At, json: &Json) -> Option<Fields> {
+        let Value::Object(members) = &json.value else {
+            self.report(refuse(at, &json.value, "it has to be an object"));
+            return None;
+        };
+        let problems_before = self.problems.len();
+        let mut fields = Vec::new();
+        let mut slips = Vec::new();
+        for (index, member) in members.iter().enumerate() {
+            let earlier = members
+                .iter()
+                .take(index)
+                .find(|earlier| earlier.key == member.key);
+            if let Some(earlier) = earlier {
+                let message = format!("key {:?} stands here twice", member.key);
+                let problem = Diagnostic::new(Mistake::RepeatedKey, &at.part(member.span), message);
+                self.report(problem.related(&at.part(earlier.span), "it stands here already"));
+            } else if let Some(key) = object.keys.iter().find(|key| key.name == member.key) {
+                let at = at.key(key.name, member.value.span);
+                let node = self.node(&key.shape, at, &member.value);
+                fields.extend(node.map(|node| (key.name, node)));
+            } else {
+                slips.extend(self.unknown(object, at, member));
+            }
+        }
+        let stands = |name: &str| slips.contains(&name) || members.iter().any(|member| member.key == name);
+        for key in object.keys.iter().filter(|key| key.required && !stands(key.name)) {
+            let message = format!("{} is missing", key.name);
+            let help = format!("{}: {}", key.name, key.says);
+            self.report(Diagnostic::new(Mistake::MissingKey, &at.part(json.span), message).help(help));
+        }
+        // A key that is there but for a slip is not to be told missing.
+        if slips.is_empty() {
+            for relation in object.relations {
+                self.relation(relation, at, json, members);
+            }
+        }
+        let complete = self.problems.len() == problems_before;
+        let holds_entries = |key: &Key| matches!(key.shape, Shape::List(Shape::Object(_)));
+        (complete || object.keys.iter().all(holds_entries)).then_some(Fields(fields))
+    }
+
+    /// Returns the key that was probably meant.
+    fn unknown(&mut self, object: &Object, at: &At, member: &Member) -> Option<&'static str> {
+        let names: Vec<&'static str> = object.keys.iter().map(|key| key.name).collect();
+        let message = format!("key {:?} is not known here", member.key);
+        let mut problem = Diagnostic::new(Mistake::UnknownKey, &at.part(member.span), message);
+        let meant = nearest(&member.key, &names);
+        if let Some(meant) = meant {
+            problem = problem.help(format!("did you mean {meant:?}?"));
+        }
+        self.report(problem.help(format!("known here: {}", names.join(", "))));
+        meant
+    }
+
+    fn relation(&mut self, relation: &'static Relation, at: &At, json: &Json, members: &[Member]) {
+        let find = |key: &str| members.iter().find(|member| member.key == key);
+        match relation {
+            Relation::AnyOf(keys) => {
+                if keys.iter().all(|key| find(key).is_none()) {
+                    let message = format!("{} is missing", keys.join(" or "));
+                    self.report(Diagnostic::new(Mistake::MissingKey, &at.part(json.span), message));
+                }
+            }
+            Relation::Together(one, other) => {
+                let (present, missing) = match (find(one), find(other)) {
+                    (Some(present), None) => (present, other),
+                    (None, Some(present)) => (present, one),
+                    _ => return,
+                };
+                let message = format!("{} stands without {missing}", present.key);
+                let problem = Diagnostic::new(Mistake::MissingKey, &at.part(present.span), message);
+                self.report(problem.help("give both or neither"));
+            }
+            Relation::Apart {
+                keys: [one, other],
+                instead,
+            } => {
+                if let (Some(one), Some(other)) = (find(one), find(other)) {
+                    let message = format!("{} and {} cannot stand together", one.key, other.key);
+                    let problem = Diagnostic::new(Mistake::Contradiction, &at.part(other.span), message);
+                    let note = format!("{} stands here", one.key);
+                    self.report(problem.related(&at.part(one.span), note).help(*instead));
+                }
+            }
+            Relation::OnlyWhere {
+                key,
+                other,
+                values,
+                needed,
+                instead,
+            } => {
+                let Some(decisive) = find(other) else { return };
+                let Value::String(word) = &decisive.value.value else {
+                    return;
+                };
+                let at_decisive = at.key(other, decisive.value.span);
+                match find(key) {
+                    Some(member) if !values.contains(&word.as_str()) => {
+                        let message = format!("{key} cannot stand with {other} {word:?}");
+                        let problem = Diagnostic::new(Mistake::Contradiction, &at.part(member.span), message);
+                        let note = format!("{other} stands here");
+                        self.report(problem.related(&at_decisive, note).help(*instead));
+                    }
+                    None if *needed && values.contains(&word.as_str()) => {
+                        let message = format!("{key} is missing, which {other} {word:?} needs");
+                        let problem = Diagnostic::new(Mistake::MissingKey, &at_decisive, message);
+                        self.report(problem.help(duration::EXPECTED));
+                    }
+                    _ => {}
+                }
+            }
+            Relation::ItemsWhere {
+                key,
+                other,
+                value,
+                shape,
+            } => {
+                let decisive = find(other).map(|member| &member.value.value);
+                let holds = matches!(decisive, Some(Value::String(word)) if word == value);
+                let Some(Value::Array(items)) = find(key).filter(|_| holds).map(|list| &list.value.value)
+                else {
+                    return;
+                };
+                for (index, item) in items.iter().enumerate() {
+                    let list = at.key(key, item.span);
+                    if let (Value::String(_), Err(expected)) = (&item.value, read(shape, &item.value)) {
+                        self.report(refuse(&list.item(index, item.span), &item.value, &expected));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A value that is neither a list nor an object; the error says what is accepted.
+fn read(shape: &Shape, value: &Value) -> Result<Content, String> {
+    match (shape, value) {
+        (Shape::Whole(range), Value::Number(text)) => match text.parse() {
+            Ok(number) if range.contains(&number) => Ok(Content::Whole(number)),
+            _ => Err(expected_whole(range)),
+        },
+        (Shape::Whole(range), _) => Err(expected_whole(range)),
+        (Shape::List(_) | Shape::Object(_), _) => Err("it has to be an array or an object".to_owned()),
+        (_, Value::String(text)) => read_text(shape, text),
+        _ => Err("it has to be a string".to_owned()),
+    }
+}
+
+fn expected_whole(range: &std::ops::RangeInclusive<u32>) -> String {
+    format!(
+        "it has to be a whole number from {} to {}",
+        range.start(),
+        range.end()
+    )
+}
+
+fn read_text(shape: &Shape, text: &str) -> Result<Content, String> {
+    match shape {
+        Shape::FilePath => match path::parse(text)? {
+            WrittenPath {
+                names_directory: true,
+                ..
+            } => Err("the path of a file cannot end in /".to_owned()),
+            written => Ok(Content::Path(written)),
+        },
+        Shape::DirectoryPath => match path::parse(text)? {
+            WrittenPath {
+                names_directory: false,
+                ..
+            } => Err("the path of a directory has to end in /".to_owned()),
+            written => Ok(Content::Path(written)),
+        },
+        Shape::AnyPath => Ok(Content::Path(path::parse(text)?)),
+        Shape::Duration => Ok(Content::Duration(duration::parse(text)?)),
+        Shape::Choice(words) if !words.contains(&text) => {
+            Err(format!("it has to be one of {}", words.join(", ")))
+        }
+        Shape::UnitName => service::check_unit(text)
+            .map(|()| Content::Text(text.to_owned()))
+            .map_err(str::to_owned),
+        Shape::BusName => service::check_bus_name(text)
+            .map(|()| Content::Text(text.to_owned()))
+            .map_err(str::to_owned),
+        _ => Ok(Content::Text(text.to_owned())),
+    }
+}
+
+fn refuse(at: &At, value: &Value, expected: &str) -> Diagnostic {
+    Diagnostic::new(
+        Mistake::BadValue,
+        at,
+        format!("{} is not accepted", value.quote()),
+    )
+    .help(expected)
+}
