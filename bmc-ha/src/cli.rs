@@ -17,7 +17,8 @@ Exit status:
   1  it failed; the message says what and why
   2  the command line or a value is wrong; nothing was done
   3  refused, because it would be unsafe or cannot work; the message says why
-  4  status, sync status: something is not as it should be";
+  4  status, sync status: something is not as it should be;
+     sync flush --require-sibling: there was no sibling";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -55,7 +56,9 @@ Examples:
 
 const SYNC_EXAMPLES: &str = "\
 Examples:
-  bmc-ha sync status";
+  bmc-ha sync status
+  bmc-ha sync flush --wait
+  bmc-ha sync full --wait";
 
 const TEMPLATE_EXAMPLES: &str = "\
 Examples:
@@ -141,7 +144,7 @@ pub(crate) enum Command {
     /// Make the other BMC, or the one named, the Active; refused when that is unsafe.
     #[command(after_help = FAILOVER_EXAMPLES)]
     Failover(FailoverArgs),
-    /// Look at the replication of the settings.
+    /// Look at the replication of the settings, wait for it, switch it off and on.
     #[command(after_help = SYNC_EXAMPLES)]
     Sync {
         /// What to do with it.
@@ -317,7 +320,7 @@ pub(crate) struct FillArgs {
     pub(crate) keep: bool,
 }
 
-fn seconds(argument: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(argument: &str) -> Result<Duration, String> {
     match argument.parse::<u32>() {
         Ok(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds.into())),
         _ => Err("expected a whole number of seconds, at least 1".to_owned()),

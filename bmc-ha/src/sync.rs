@@ -1,7 +1,14 @@
 //! `bmc-ha sync`: the replication of the settings, by the word of the bridge on this BMC.
 
+mod flush;
+mod follow;
+mod full;
+mod gauge;
+mod source;
 mod status;
+mod switch;
 
+use bmc_bridge_control::Command;
 use clap::Subcommand;
 
 use crate::cli::Format;
@@ -18,11 +25,35 @@ pub(crate) enum SyncCommand {
     /// Show how new each BMC's copy is, what is on its way, and what keeps settings from being replicated.
     #[command(after_help = STATUS_EXAMPLES)]
     Status,
+    /// Make sure that what was written before this command is durable on every BMC that is there.
+    #[command(after_help = flush::EXAMPLES)]
+    Flush(flush::FlushArgs),
+    /// Look at everything again, compare with every BMC that is there and send what differs.
+    #[command(after_help = full::EXAMPLES)]
+    Full(full::FullArgs),
+    /// Send nothing until resumed. Ends also with the Active's bridge and when another BMC becomes the Active.
+    #[command(after_help = switch::PAUSE_EXAMPLES)]
+    Pause,
+    /// End a pause and send what changed meanwhile.
+    #[command(after_help = switch::RESUME_EXAMPLES)]
+    Resume,
+    /// Send nothing until enabled, whatever restarts and whoever is the Active.
+    #[command(after_help = switch::DISABLE_EXAMPLES)]
+    Disable,
+    /// End that and send what changed meanwhile.
+    #[command(after_help = switch::ENABLE_EXAMPLES)]
+    Enable,
 }
 
 /// Does it.
 pub(crate) fn run(command: &SyncCommand, format: Format) -> anyhow::Result<Exit> {
     match command {
         SyncCommand::Status => status::run(format),
+        SyncCommand::Flush(arguments) => flush::run(arguments, format),
+        SyncCommand::Full(arguments) => full::run(arguments, format),
+        SyncCommand::Pause => switch::run(Command::Pause, format),
+        SyncCommand::Resume => switch::run(Command::Resume, format),
+        SyncCommand::Disable => switch::run(Command::Disable, format),
+        SyncCommand::Enable => switch::run(Command::Enable, format),
     }
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use bmc_bridge_control::{Command, Connection, Followed, Role, Sync, Transfer};
+use bmc_bridge_control::{Command, Connection, Followed, Role, Switch, Sync, Transfer};
 use pair::{PATIENCE, pair};
 
 #[test]
@@ -162,6 +162,20 @@ fn who_follows_a_full_sync_hears_that_it_was_accepted_and_at_its_end_who_has_eve
     };
     assert_eq!(member.name, "bmc1");
     assert!(member.acknowledged.is_some(), "{last:?}");
+    assert_eq!(passive.read("setting").unwrap(), b"1");
+}
+
+#[test]
+fn a_pause_holds_changes_back_on_every_member_until_it_is_resumed() {
+    let [active, passive] = pair();
+    active.ask(Command::Promote);
+    active.ask(Command::Pause);
+    assert_eq!(passive.status().switch, Switch::Paused);
+    active.write("setting", b"1");
+    let refusal = active.client().run(Command::Flush, PATIENCE).unwrap_err();
+    assert_eq!(refusal.to_string(), "flush: replication is paused");
+    active.ask(Command::Resume);
+    active.ask(Command::Flush);
     assert_eq!(passive.read("setting").unwrap(), b"1");
 }
 

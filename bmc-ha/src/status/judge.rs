@@ -1,6 +1,6 @@
 //! What was seen makes a report. No I/O here.
 
-use bmc_bridge_control::Status;
+use bmc_bridge_control::{Status, Switch};
 
 use super::candidate::{self, copy_of};
 use super::fencing;
@@ -308,8 +308,20 @@ fn bridge(observed: &Observed) -> Vec<Reason> {
             .problems
             .iter()
             .map(|problem| Reason::of(local, ReasonId::BridgeProblem, problem.message.clone()))
+            .chain(switched_off(status.switch))
             .collect(),
     }
+}
+
+fn switched_off(switch: Switch) -> Option<Reason> {
+    let ended_by = match switch {
+        Switch::On => return None,
+        Switch::Paused => "resume",
+        Switch::Disabled => "enable",
+    };
+    let message =
+        format!("replication of the settings is {switch}; bmc-ha sync {ended_by} on the Active ends that");
+    Some(Reason::new(ReasonId::ReplicationSwitchedOff, message))
 }
 
 #[cfg(test)]

@@ -168,3 +168,16 @@ fn a_ban_that_is_not_the_templates_own_is_named() {
     assert_eq!(report.problems.len(), 1, "{:?}", report.problems);
     assert!(report.problems[0].message.contains("cli-ban-mux-clone-on-bmc1"));
 }
+
+#[test]
+fn replication_that_is_switched_off_is_a_problem_that_names_what_ends_it() {
+    let mut observed = at_rest("bmc0");
+    bridge_of(&mut observed).switch = Switch::Disabled;
+    let report = report(&observed);
+    assert_eq!(report.problems[0].id, ReasonId::ReplicationSwitchedOff);
+    assert!(
+        report.problems[0].message.contains("bmc-ha sync enable"),
+        "{:?}",
+        report.problems
+    );
+}

@@ -51,6 +51,10 @@ pub(crate) enum ReasonId {
     BridgeUnreachable,
     /// The bridge reports a problem.
     BridgeProblem,
+    /// Replication is paused or disabled.
+    ReplicationSwitchedOff,
+    /// Only the Active can do it, and this BMC is not.
+    NotTheActive,
     /// A service that the Active runs does not run, or failed.
     ServiceNotRunning,
     /// Fencing is turned off.
@@ -87,6 +91,7 @@ impl ReasonId {
             Self::NotInSync | Self::SyncUnknown | Self::BridgeUnreachable | Self::BridgeProblem => {
                 Some("DataSyncFailed")
             }
+            Self::ReplicationSwitchedOff => Some("ManuallyDisabled"),
             Self::NoQuorum => Some("NetworkError"),
             Self::SettingsNotRunning
             | Self::NoPromotionScore

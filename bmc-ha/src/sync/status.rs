@@ -1,7 +1,8 @@
 //! `bmc-ha sync status`: the copies of the settings.
 
-use bmc_bridge_control::{Connection, Member, Position, Role, Status, Sync};
+use bmc_bridge_control::{Connection, Member, Position, Role, Status, Switch, Sync};
 
+use super::switch;
 use crate::bridge;
 use crate::cli::Format;
 use crate::exit::Exit;
@@ -27,6 +28,7 @@ fn is_well(status: &Status) -> bool {
     let own = matches!(status.sync, Sync::Source | Sync::InSync);
     let others = status.members.iter();
     status.connection == Connection::Joined
+        && status.switch == Switch::On
         && status.problems.is_empty()
         && own
         && others
@@ -60,6 +62,10 @@ fn headline(status: &Status, paint: Paint) -> String {
             paint.paint(Tone::Bad, "the bridge here is not in the group")
         }
         None => paint.paint(Tone::Bad, "no BMC is the source of the settings"),
+        Some(active) if status.switch != Switch::On => paint.paint(
+            Tone::Doubtful,
+            format!("{active} is the source; replication is {}", status.switch),
+        ),
         Some(active) if is_well(status) => paint.paint(
             Tone::Good,
             format!("{active} is the source; every copy is in sync"),
@@ -128,6 +134,7 @@ fn facts(status: &Status) -> Vec<String> {
     });
     [
         ("group", group),
+        ("switch", switch::explain(status.switch).to_owned()),
         ("entries", status.entries.to_string()),
         ("transfer", transfer),
     ]
@@ -164,15 +171,26 @@ mod tests {
         alone.members.clear();
         let mut behind = well.clone();
         behind.members[0].sync = Sync::Syncing;
+        let mut paused = well.clone();
+        paused.switch = Switch::Paused;
         let mut troubled = well;
         troubled.problems.push(bmc_bridge_control::Problem {
             message: "apply /a: no space left".to_owned(),
             count: 3,
         });
-        for status in [&alone, &behind, &troubled] {
+        for status in [&alone, &behind, &paused, &troubled] {
             assert!(!is_well(status), "{status:?}");
         }
         assert!(render(&alone, Paint::plain()).contains("no sibling has a copy"));
+        let text = render(&paused, Paint::plain());
+        assert!(
+            text.starts_with("bmc0 is the source; replication is paused\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("  switch    paused, until bmc-ha sync resume"),
+            "{text}"
+        );
         assert!(render(&troubled, Paint::plain()).contains("  apply /a: no space left (seen 3 times)"));
     }
 

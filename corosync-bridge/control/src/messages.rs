@@ -44,6 +44,15 @@ pub enum Command {
     FullSync,
     /// Answer once this bridge is in the group.
     WaitJoined,
+    /// Send nothing more until resumed, until the Active's bridge restarts or until the role moves. Only on the Active;
+    /// answered, as the three that follow, once every member has taken it over.
+    Pause,
+    /// End a pause, and send what changed meanwhile.
+    Resume,
+    /// Send nothing more until enabled, across restarts and role changes.
+    Disable,
+    /// End that, and send what changed meanwhile.
+    Enable,
 }
 
 /// One line from the bridge.

@@ -73,6 +73,10 @@ impl Daemon {
                 Command::Demote => self.ask_core(client, CoreRequest::Demote, &request),
                 Command::Flush => self.ask_core(client, CoreRequest::Flush, &request),
                 Command::FullSync => self.ask_core(client, CoreRequest::FullSync, &request),
+                Command::Pause => self.ask_core(client, CoreRequest::Pause, &request),
+                Command::Resume => self.ask_core(client, CoreRequest::Resume, &request),
+                Command::Disable => self.ask_core(client, CoreRequest::Disable, &request),
+                Command::Enable => self.ask_core(client, CoreRequest::Enable, &request),
             }
         }
     }
