@@ -40,6 +40,7 @@ mod problems;
 mod queue;
 mod requests;
 mod roles;
+mod schedule;
 mod session;
 mod switches;
 
@@ -62,6 +63,7 @@ use peers::Peers;
 use problems::{Problems, Topic};
 use requests::Requests;
 use roles::Proposal;
+use schedule::Schedule;
 use switches::Switches;
 
 pub use requests::{Answer, Refusal, Request};
@@ -255,6 +257,7 @@ pub struct Core<T: Tree, S> {
     resume: roles::Resume,
     requests: Requests,
     switches: Switches,
+    schedule: Schedule,
     /// Whether the members have to be told what changed here.
     announce: bool,
     problems: Problems,
@@ -293,6 +296,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             State::default()
         });
         let switches = Switches::after_restart(state.disabled);
+        let schedule = Schedule::new(&*coverage);
         // Without a remembered epoch there is nothing to resume: this node cannot tell whether it was deposed.
         let resumes = options.resume_as_active && state.epoch > 0;
         Self {
@@ -318,6 +322,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             },
             requests: Requests::default(),
             switches,
+            schedule,
             announce: false,
             problems,
             notices,
@@ -388,6 +393,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             self.resume.deadline(),
             self.active.as_ref().and_then(Active::deadline),
             self.peers_deadline(),
+            self.schedule.deadline(),
         ]
         .into_iter()
         .flatten()

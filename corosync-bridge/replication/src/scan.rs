@@ -19,7 +19,7 @@ const STEP_BYTES: usize = 256 * 1024;
 pub(crate) enum Mode {
     /// The index learns it.
     Learn,
-    /// It is told, and the index stays.
+    /// It is told, and the index stays. What lies within but travels at other times is left for a scan of its own.
     Tell,
 }
 
@@ -133,6 +133,9 @@ impl<F: Source> Scan<F> {
         findings: &mut Findings,
     ) -> Result<(), TreeError> {
         let names = tree.list(directory)?;
+        let mode = self.mode;
+        let timing = coverage.rule(directory).timing;
+        let belongs = |child: &EntryPath| mode == Mode::Learn || coverage.rule(child).timing == timing;
         let gone: Vec<EntryPath> = index
             .children(directory)
             .filter(|child| {
@@ -140,6 +143,7 @@ impl<F: Source> Scan<F> {
                     .binary_search_by(|name| name.as_slice().cmp(child.name()))
                     .is_err()
             })
+            .filter(|child| belongs(child))
             .cloned()
             .collect();
         for child in &gone {
@@ -147,7 +151,7 @@ impl<F: Source> Scan<F> {
         }
         for name in names.iter().rev() {
             match directory.join(name) {
-                Ok(child) if coverage.covers(&child) => self.pending.push(child),
+                Ok(child) if coverage.covers(&child) && belongs(&child) => self.pending.push(child),
                 Ok(_) => {}
                 Err(error) => findings.failed.push(TreeError {
                     action: "name an entry of",

@@ -15,7 +15,7 @@ use bmc_replication::entry::Attributes;
 use bmc_replication::wire::{Hello, INLINE_BYTES, Message, Operation};
 use bmc_replication::{
     Answer, Core, Coverage, DiskTree, EntryPath, Event, NodeId, Options, Position, Report, Request, Role,
-    Rule, StateFile, Switch, Sync,
+    Rule, StateFile, Switch, Sync, Timing,
 };
 
 /// Turns after which two quiet cores must have come to rest.
@@ -24,7 +24,11 @@ const TURNS: usize = 100_000;
 const A: NodeId = NodeId(1);
 const B: NodeId = NodeId(2);
 
-/// `/s` is replicated but for `/s/private`, and the file `/etc/one`; a narrow node has only `/etc/one`.
+/// How often `/s/log` is looked at.
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// `/s` is replicated but for `/s/private`, and the file `/etc/one`; a narrow node has only `/etc/one`. `/s/log` travels
+/// periodically, `/etc/board` when a sibling joins.
 #[derive(Debug)]
 struct Configured {
     narrow: bool,
@@ -32,18 +36,30 @@ struct Configured {
 
 impl Coverage for Configured {
     fn roots(&self) -> Vec<EntryPath> {
-        let all = vec![path("/s"), path("/etc/one")];
+        let all = vec![path("/s"), path("/s/log"), path("/etc/one"), path("/etc/board")];
         all.into_iter().filter(|root| self.covers(root)).collect()
     }
 
     fn covers(&self, entry: &EntryPath) -> bool {
         let private = *entry == path("/s/private") || entry.is_beneath(&path("/s/private"));
         let beneath = *entry == path("/s") || entry.is_beneath(&path("/s"));
-        *entry == path("/etc/one") || (beneath && !private && !self.narrow)
+        let wide = *entry == path("/etc/board") || (beneath && !private);
+        *entry == path("/etc/one") || (wide && !self.narrow)
     }
 
-    fn rule(&self, _: &EntryPath) -> Rule {
-        Rule::default()
+    fn rule(&self, entry: &EntryPath) -> Rule {
+        let log = path("/s/log");
+        let timing = if *entry == log || entry.is_beneath(&log) {
+            Timing::Periodic(PERIOD)
+        } else if *entry == path("/etc/board") {
+            Timing::AtJoin
+        } else {
+            Timing::Immediate
+        };
+        Rule {
+            timing,
+            ..Rule::default()
+        }
     }
 }
 
@@ -399,6 +415,77 @@ fn promoting_the_active_and_demoting_a_passive_change_nothing() {
     assert_eq!(pair.nodes[&A].report().position, before);
     let refused = pair.ask(B, Request::Flush).unwrap_err();
     assert_eq!(refused, "flush: this node is not the Active");
+}
+
+#[test]
+fn what_is_periodic_travels_when_its_time_has_come_and_not_before() {
+    let mut pair = Pair::new();
+    pair.change(A, "/s/log", |path| fs::create_dir(path).unwrap());
+    pair.write(A, "/s/log/console", "1");
+    let a = pair.nodes.get_mut(&A).unwrap();
+    a.core.handle(&Event::Rescan(Path::new("/s")), Duration::ZERO);
+    a.core.handle(&Event::RescanAll, Duration::ZERO);
+    pair.settle();
+    assert!(!pair.nodes[&B].at("/s/log").exists());
+    assert_eq!(pair.nodes[&A].core.deadline(), Some(PERIOD));
+    pair.pass(PERIOD);
+    assert_eq!(pair.read(B, "/s/log/console").unwrap(), b"1");
+
+    fs::remove_file(pair.nodes[&A].at("/s/log/console")).unwrap();
+    pair.pass(PERIOD);
+    assert!(pair.read(B, "/s/log/console").is_none());
+    assert_eq!(pair.nodes[&B].core.deadline(), None);
+}
+
+#[test]
+fn a_period_in_which_nothing_changed_sends_nothing() {
+    let mut pair = Pair::new();
+    fs::create_dir(pair.nodes[&A].at("/s/log")).unwrap();
+    fs::write(pair.nodes[&A].at("/s/log/console"), "1").unwrap();
+    pair.pass(PERIOD);
+    *pair.sent.borrow_mut() = 0;
+    pair.pass(PERIOD);
+    assert_eq!(*pair.sent.borrow(), 0);
+}
+
+#[test]
+fn a_flush_covers_what_is_periodic_and_leaves_what_waits_for_a_join() {
+    let mut pair = Pair::new();
+    fs::create_dir(pair.nodes[&A].at("/s/log")).unwrap();
+    fs::write(pair.nodes[&A].at("/s/log/console"), "1").unwrap();
+    pair.write(A, "/etc/board", "1");
+    pair.ask(A, Request::Flush).unwrap();
+    assert_eq!(pair.read(B, "/s/log/console").unwrap(), b"1");
+    assert!(pair.read(B, "/etc/board").is_none());
+}
+
+#[test]
+fn what_travels_at_a_join_travels_then_and_at_a_full_sync() {
+    let mut pair = Pair::new();
+    pair.write(A, "/etc/board", "1");
+    pair.settle();
+    pair.pass(PERIOD);
+    assert!(pair.read(B, "/etc/board").is_none());
+    pair.membership(&[A]);
+    pair.nodes.get_mut(&B).unwrap().restart(false);
+    pair.membership(&[A, B]);
+    assert_eq!(pair.nodes[&B].report().sync, Sync::InSync);
+    assert_eq!(pair.read(B, "/etc/board").unwrap(), b"1");
+    pair.write(A, "/etc/board", "2");
+    pair.ask(A, Request::FullSync).unwrap();
+    assert_eq!(pair.read(B, "/etc/board").unwrap(), b"2");
+}
+
+#[test]
+fn a_demotion_takes_along_what_would_have_travelled_later() {
+    let mut pair = Pair::new();
+    fs::create_dir(pair.nodes[&A].at("/s/log")).unwrap();
+    fs::write(pair.nodes[&A].at("/s/log/console"), "1").unwrap();
+    pair.write(A, "/etc/board", "1");
+    pair.ask(A, Request::Demote).unwrap();
+    for at in ["/s/log/console", "/etc/board"] {
+        assert_eq!(pair.read(B, at).unwrap(), b"1", "{at}");
+    }
 }
 
 #[test]

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use super::bulk::Job;
 use super::queue::{Item, Queue};
+use super::schedule::Occasion;
 use super::session::Session;
 use super::{Core, Step, Topic};
+use crate::coverage::Timing;
 use crate::digest::Digest;
 use crate::entry::{Body, Found, Kind, Known};
 use crate::scan::{Findings, Hashing, Mode, Scan};
@@ -44,7 +46,7 @@ pub(super) struct Active<F> {
     /// Changes that not every follower has acknowledged, oldest first.
     sent: VecDeque<Sent>,
     unhardened: Vec<EntryPath>,
-    harden_all: bool,
+    pub(super) harden_all: bool,
     harden_at: Option<Duration>,
     unreadable: BTreeSet<EntryPath>,
     /// Barriers that wait until everything has been read.
@@ -212,24 +214,20 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     pub(super) fn rescan_all(&mut self) {
-        if self.holds_back() {
-            return self.switches.miss();
-        }
-        let scan = self.full_scan(Mode::Tell);
-        if let Some(active) = &mut self.active {
-            active.rescan(scan);
-        }
+        self.look_for(Occasion::Missed);
     }
 
-    /// Hints about what is not replicated come with every directory that is watched for one file.
+    /// Hints about what is not replicated come with every directory that is watched for one file; what does not travel
+    /// as it changes needs none.
     fn hint(&self, path: &Path) -> Option<EntryPath> {
         EntryPath::from_path(path)
             .ok()
             .filter(|path| self.coverage.covers(path))
+            .filter(|path| self.coverage.rule(path).timing == Timing::Immediate)
     }
 
     pub(super) fn compare_everyone_again(&mut self) {
-        self.rescan_all();
+        self.look_for(Occasion::FullSync);
         for (_, peer) in self.peers.iter_mut() {
             peer.compare_again();
         }
@@ -278,6 +276,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let mut findings = Findings::default();
         if !scan.step(&mut self.tree, &mut self.index, &*self.coverage, &mut findings) {
             active.base_scan = Some(scan);
+        } else {
+            self.schedule.begin(now);
         }
         self.cannot_read(findings.failed, now);
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::queue::Item;
+use super::schedule::Occasion;
 use super::{Core, Topic};
 use crate::state::{StateError, StateStore};
 use crate::tree::Tree;
@@ -225,8 +226,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         } else if self.active.is_some() && request.needs_barrier() {
             match request {
                 Request::FullSync => self.compare_everyone_again(),
-                Request::Demote => self.catch_up(),
-                _ => {}
+                Request::Demote => {
+                    self.catch_up();
+                    self.look_for(Occasion::Join);
+                }
+                _ => self.look_for(Occasion::Flush),
             }
             self.await_barrier(id);
         }

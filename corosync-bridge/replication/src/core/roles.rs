@@ -101,6 +101,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if let Some(active) = &mut self.active {
             active.retry_due(now);
         }
+        self.keep_schedule(now);
         self.try_resume(now);
     }
 
@@ -203,6 +204,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             peer.compare_again();
         }
         let waiting = self.active.take().map(Active::into_changes).unwrap_or_default();
+        self.schedule.end();
         self.active = Some(Active::new(self.full_scan(crate::scan::Mode::Learn), waiting));
         self.notices.push(Notice::RoleChanged {
             role: Role::Active,
@@ -266,6 +268,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.source = None;
         self.resume = Resume::No;
         self.outbox.clear();
+        self.schedule.end();
         self.switches.end_pause();
         self.announce = true;
         self.problems.clear_active();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::active::operation;
 use super::peers::Follow;
+use super::schedule::Occasion;
 use super::{Core, Notice, Topic};
 use crate::entry::{Body, Known};
 use crate::state::StateStore;
@@ -92,6 +93,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         };
         self.outbox.push(message.encode());
         self.notices.push(Notice::CompareStarted { node: target });
+        self.look_for(Occasion::Join);
     }
 
     pub(super) fn manifest_delivered(
@@ -238,6 +240,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 }
                 return Ok(());
             }
+            // Made since it was compared: everyone was told.
+            (Some(_), _) if need == Need::Removal => return Ok(()),
             (Some(known), Inspection::Present(found)) if known.seen.stamp == found.seen.stamp => {
                 (known, found)
             }
@@ -246,7 +250,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 return Ok(());
             }
             (None, Inspection::Present(_)) => {
-                self.look_again(path.clone());
+                // Announced if it is still there then.
+                self.need_later(path, need);
                 return Ok(());
             }
         };
@@ -292,10 +297,14 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     /// Changed since it was announced: the change goes first. It may turn out to be none.
     pub(super) fn supply_later(&mut self, path: &EntryPath) {
+        self.need_later(path, Need::Whole);
+    }
+
+    fn need_later(&mut self, path: &EntryPath, need: Need) {
         self.look_again(path.clone());
         let known = self.index.get(path).copied();
         if let Some(session) = self.active.as_mut().and_then(|active| active.session.as_mut()) {
-            session.need(path, Need::Whole, known.as_ref());
+            session.need(path, need, known.as_ref());
         }
     }
 

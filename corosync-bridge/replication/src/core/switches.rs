@@ -8,6 +8,7 @@
 //! nobody would know.
 
 use super::requests::{Refusal, Request};
+use super::schedule::Occasion;
 use super::{Core, Topic};
 use crate::state::StateStore;
 use crate::tree::Tree;
@@ -90,7 +91,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     /// Looks at what was not looked at while nothing travelled.
     pub(super) fn catch_up(&mut self) {
         if std::mem::take(&mut self.switches.missed) {
-            self.rescan_all();
+            self.look_for(Occasion::Missed);
+            self.look_for(Occasion::Flush);
         }
     }
 

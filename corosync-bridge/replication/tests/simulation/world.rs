@@ -11,6 +11,7 @@ use bmc_replication::entry::{Attributes, FileTime};
 use bmc_replication::wire::INLINE_BYTES;
 use bmc_replication::{
     Core, EntryPath, Event, NodeId, Notice, Options, Position, Report, Request, Role, Rule, Switch, Sync,
+    Timing,
 };
 
 use crate::disk::{Data, Disk, Image, SimState, SimTree, TORN, contents};
@@ -22,20 +23,34 @@ const CPG_ROOM: usize = 4;
 /// Steps in which a healed world has to come to rest.
 const REST_STEPS: usize = 60_000;
 
+/// How often `/p` is looked at.
+const PERIOD: Duration = Duration::from_secs(2);
+
+/// `/s` and `/f` travel as they change, `/p` periodically, `/j` when a sibling joins.
 #[derive(Debug)]
 struct Everything;
 
 impl Coverage for Everything {
     fn roots(&self) -> Vec<EntryPath> {
-        vec![path("/s"), path("/f")]
+        vec![path("/s"), path("/f"), path("/p"), path("/j")]
     }
 
     fn covers(&self, entry: &EntryPath) -> bool {
-        *entry == path("/f") || *entry == path("/s") || entry.is_beneath(&path("/s"))
+        self.roots()
+            .iter()
+            .any(|root| entry == root || (*root == path("/s") && entry.is_beneath(root)))
     }
 
-    fn rule(&self, _: &EntryPath) -> Rule {
-        Rule::default()
+    fn rule(&self, entry: &EntryPath) -> Rule {
+        let timing = match entry.as_bytes() {
+            b"/p" => Timing::Periodic(PERIOD),
+            b"/j" => Timing::AtJoin,
+            _ => Timing::Immediate,
+        };
+        Rule {
+            timing,
+            ..Rule::default()
+        }
     }
 }
 
@@ -168,7 +183,13 @@ impl World {
         }
         self.heal();
         self.come_to_rest();
-        self.check_all_is_well();
+        // What travels at a join only may have changed since.
+        self.check_all_is_well(&[path("/j")]);
+        if let Some(active) = self.active() {
+            self.ask(active, Request::FullSync);
+        }
+        self.come_to_rest();
+        self.check_all_is_well(&[]);
     }
 
     fn step(&mut self) {
@@ -433,7 +454,7 @@ impl World {
             return;
         }
         let names = [
-            "/s/a", "/s/b", "/s/d", "/s/d/x", "/s/d/y", "/s/d/e", "/s/d/e/z", "/s/link", "/f",
+            "/s/a", "/s/b", "/s/d", "/s/d/x", "/s/d/y", "/s/d/e", "/s/d/e/z", "/s/link", "/f", "/p", "/j",
         ];
         let Some(target) = self.dice.pick(&names).map(|name| path(name)) else {
             return;
@@ -568,7 +589,8 @@ impl World {
         if self.report(at).is_none_or(|report| report.role != Role::Active) {
             return;
         }
-        let floor = Self::versions(&self.nodes[at].disk.borrow().live);
+        let mut floor = Self::versions(&self.nodes[at].disk.borrow().live);
+        floor.remove(&path("/j"));
         let id = self.requests + 1;
         if self.trace {
             eprintln!("{}: request {id}: flush {floor:?}", self.nodes[at].id);
@@ -788,13 +810,14 @@ impl World {
     }
 
     fn come_to_rest(&mut self) {
+        let mut periods_over = self.now + PERIOD * 2;
         for round in 0..REST_STEPS {
             self.advance();
             for at in 0..self.nodes.len() {
                 self.turn(at);
                 self.sequence_message(at);
             }
-            if round % 64 == 0 && self.is_at_rest() {
+            if round % 64 == 0 && self.is_at_rest(periods_over) {
                 match self.active() {
                     Some(at)
                         if self
@@ -802,6 +825,7 @@ impl World {
                             .is_some_and(|report| report.switch == Switch::Disabled) =>
                     {
                         self.ask(at, Request::Enable);
+                        periods_over = self.now + PERIOD * 2;
                     }
                     Some(at)
                         if self
@@ -809,6 +833,7 @@ impl World {
                             .is_some_and(|report| report.switch == Switch::Paused) =>
                     {
                         self.ask(at, Request::Resume);
+                        periods_over = self.now + PERIOD * 2;
                     }
                     Some(_) => return,
                     None => self.promote_someone(0),
@@ -819,14 +844,18 @@ impl World {
         panic!("the nodes do not come to rest: {reports:#?}");
     }
 
-    fn is_at_rest(&self) -> bool {
+    /// Nothing moves, and nothing is waited for but the next period.
+    fn is_at_rest(&self, periods_over: Duration) -> bool {
         self.nodes.iter().all(|node| {
             node.bridge.as_ref().is_some_and(|bridge| {
+                let report = bridge.core.report(self.now);
+                let is_well = report.role == Role::Active
+                    && (report.problems.is_empty() || report.switch != Switch::On);
                 bridge.inbox.is_empty()
                     && bridge.outgoing.is_empty()
                     && bridge.hints.is_empty()
                     && !bridge.core.has_work(self.now)
-                    && bridge.core.deadline().is_none()
+                    && (bridge.core.deadline().is_none() || is_well && periods_over <= self.now)
             })
         })
     }
@@ -835,7 +864,7 @@ impl World {
         (0..self.nodes.len()).find(|&at| self.report(at).is_some_and(|report| report.role == Role::Active))
     }
 
-    fn check_all_is_well(&mut self) {
+    fn check_all_is_well(&mut self, except: &[EntryPath]) {
         let Some(active) = self.active() else {
             panic!("nobody is the Active");
         };
@@ -860,7 +889,7 @@ impl World {
             let differing: BTreeSet<&EntryPath> = image
                 .keys()
                 .chain(copy.keys())
-                .filter(|path| image.get(path) != copy.get(path))
+                .filter(|path| image.get(path) != copy.get(path) && !except.contains(path))
                 .collect();
             assert!(
                 differing.is_empty(),

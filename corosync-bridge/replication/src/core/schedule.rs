@@ -1,0 +1,137 @@
+//! Paths whose changes do not travel as they are made: once in a period, or when a sibling joins.
+//!
+//! Nobody watches them. When their time has come they are scanned, and what differs from what was announced goes
+//! its way like any other change. A scan at which nothing changed costs one look at each entry.
+
+use std::time::Duration;
+
+use super::Core;
+use super::queue::Item;
+use crate::EntryPath;
+use crate::coverage::{Coverage, Timing};
+use crate::scan::{Mode, Scan};
+use crate::state::StateStore;
+use crate::tree::Tree;
+
+/// Why the Active looks at more than it was told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Occasion {
+    /// Notifications were lost, or not taken in.
+    Missed,
+    /// Everything written so far is to be sent, but for what waits for a join.
+    Flush,
+    /// A sibling is about to be compared, or this node's copy about to be followed by another's.
+    Join,
+    /// Somebody wants to be sure.
+    FullSync,
+}
+
+impl Occasion {
+    /// Whether paths of this timing are looked at.
+    fn concerns(self, timing: Timing) -> bool {
+        match (self, timing) {
+            (Self::FullSync, _) | (Self::Missed, Timing::Immediate) => true,
+            (Self::Flush, timing) => matches!(timing, Timing::Periodic(_)),
+            (Self::Join, timing) => timing != Timing::Immediate,
+            (Self::Missed, _) => false,
+        }
+    }
+}
+
+/// Roots that are looked at together.
+#[derive(Debug)]
+struct Round {
+    every: Duration,
+    roots: Vec<EntryPath>,
+    /// When next; `None` while this node is not the Active, or does not know its own copy yet.
+    due: Option<Duration>,
+}
+
+/// What is looked at when.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    rounds: Vec<Round>,
+}
+
+impl Schedule {
+    pub(super) fn new(coverage: &dyn Coverage) -> Self {
+        let mut rounds: Vec<Round> = Vec::new();
+        for root in coverage.roots() {
+            let Timing::Periodic(every) = coverage.rule(&root).timing else {
+                continue;
+            };
+            match rounds.iter_mut().find(|round| round.every == every) {
+                Some(round) => round.roots.push(root),
+                None => rounds.push(Round {
+                    every,
+                    roots: vec![root],
+                    due: None,
+                }),
+            }
+        }
+        Self { rounds }
+    }
+
+    /// Counts the periods from now on.
+    pub(super) fn begin(&mut self, now: Duration) {
+        for round in &mut self.rounds {
+            round.due = Some(now + round.every);
+        }
+    }
+
+    pub(super) fn end(&mut self) {
+        for round in &mut self.rounds {
+            round.due = None;
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        self.rounds.iter().filter_map(|round| round.due).min()
+    }
+
+    /// Roots whose time has come.
+    fn take_due(&mut self, now: Duration) -> Vec<EntryPath> {
+        let mut roots = Vec::new();
+        for round in &mut self.rounds {
+            if round.due.is_some_and(|due| due <= now) {
+                round.due = Some(now + round.every);
+                roots.extend(round.roots.iter().cloned());
+            }
+        }
+        roots
+    }
+}
+
+impl<T: Tree, S: StateStore> Core<T, S> {
+    /// Looks at what is due.
+    pub(super) fn keep_schedule(&mut self, now: Duration) {
+        let roots = self.schedule.take_due(now);
+        self.look_at(roots);
+    }
+
+    /// Looks at what `occasion` makes necessary, before anything that is told from here on.
+    pub(super) fn look_for(&mut self, occasion: Occasion) {
+        let mut roots = self.coverage.roots();
+        roots.retain(|root| occasion.concerns(self.coverage.rule(root).timing));
+        if roots.is_empty() {
+            return;
+        }
+        if let Some(active) = &mut self.active {
+            // What came and went without a trace may still be on the disk after a power cut.
+            active.harden_all = true;
+        }
+        self.look_at(roots);
+    }
+
+    fn look_at(&mut self, roots: Vec<EntryPath>) {
+        if roots.is_empty() {
+            return;
+        }
+        if self.holds_back() {
+            return self.switches.miss();
+        }
+        if let Some(active) = &mut self.active {
+            active.queue.push(Item::Scan(Scan::new(Mode::Tell, roots)));
+        }
+    }
+}
