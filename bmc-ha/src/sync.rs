@@ -1,9 +1,11 @@
 //! `bmc-ha sync`: the replication of the settings, by the word of the bridge on this BMC.
 
+mod check;
 mod flush;
 mod follow;
 mod full;
 mod gauge;
+mod schema;
 mod source;
 mod status;
 mod switch;
@@ -43,6 +45,12 @@ pub(crate) enum SyncCommand {
     /// End that and send what changed meanwhile.
     #[command(after_help = switch::ENABLE_EXAMPLES)]
     Enable,
+    /// Check lists of what is replicated, and explain what is wrong with them; exit status 2 when something is.
+    #[command(after_help = check::EXAMPLES)]
+    Check(check::CheckArgs),
+    /// Print the JSON Schema of the lists, for editors and for the build of a firmware image.
+    #[command(after_help = schema::EXAMPLES)]
+    Schema,
 }
 
 /// Does it.
@@ -55,5 +63,7 @@ pub(crate) fn run(command: &SyncCommand, format: Format) -> anyhow::Result<Exit>
         SyncCommand::Resume => switch::run(Command::Resume, format),
         SyncCommand::Disable => switch::run(Command::Disable, format),
         SyncCommand::Enable => switch::run(Command::Enable, format),
+        SyncCommand::Check(arguments) => check::run(arguments, format),
+        SyncCommand::Schema => schema::run(),
     }
 }

@@ -322,6 +322,57 @@ fn provisioning_checks_everything_before_it_touches_anything() {
 }
 
 #[test]
+fn a_bad_list_is_explained_and_a_good_one_passes() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let good = write(
+        "good.json",
+        r#"{"Files":[{"Path":"/f","Description":"d","SyncDirection":"Active2Passive","SyncType":"AtJoin"}]}"#,
+    );
+    let bad = write(
+        "bad",
+        r#"{"Files":[{"Path":"/g/","Description":"d","SyncDirection":"Active2Passive","SyncTyp":"AtJoin"}]}"#,
+    );
+    let cib = Cib::empty();
+    let check = cib.run(&["sync", "check", &good]);
+    assert_eq!(
+        (check.status(), check.stdout().as_str()),
+        (0, "good, 1 entries\n")
+    );
+
+    let check = cib.run(&["sync", "check", folder.path().to_str().unwrap(), &bad]);
+    assert_eq!(check.status(), 2, "{}", check.stderr());
+    let explained = check.stdout();
+    for expected in [
+        &format!("--> {bad}:1:19 (Files[0].Path)"),
+        "the path of a file cannot end in /",
+        "did you mean \"SyncType\"?",
+        "2 mistakes",
+    ] {
+        assert!(explained.contains(expected), "{expected}: {explained}");
+    }
+    let listed = cib.run(&["--output", "json", "sync", "check", &bad]);
+    assert_eq!(
+        (listed.status(), &listed.json()["problems"][1]["mistake"]),
+        (2, &"unknown-key".into())
+    );
+
+    let missing = cib.run(&["sync", "check", "/nowhere.json"]);
+    assert_eq!(missing.status(), 1);
+    assert!(missing.stderr().contains("/nowhere.json"), "{}", missing.stderr());
+}
+
+#[test]
+fn the_schema_is_one_of_json_schema() {
+    let schema = Cib::empty().run(&["sync", "schema"]).json();
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+}
+
+#[test]
 fn a_completion_script_knows_the_subcommands() {
     let script = Cib::empty().run(&["completion", "bash"]).stdout();
     assert!(script.contains("failover") && script.contains("provision"));

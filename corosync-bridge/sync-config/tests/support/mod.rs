@@ -391,7 +391,7 @@ pub(crate) fn bad_together() -> Vec<Bad> {
             "Directories[1].Path: Path /d overlaps Path /d/x",
         ),
         (
-            directories(&[entry("/d/", ""), entry("/d/", "")]),
+            directories(&[entry("/d/", ""), entry("/d/", r#","Priority":1"#)]),
             Overlap,
             "Directories[1].Path: Path /d overlaps Path /d",
         ),
