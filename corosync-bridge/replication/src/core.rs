@@ -14,11 +14,25 @@
 //! compared again.
 //!
 //! # Joining
-//! The Active asks a Passive that is not in sync for its manifest ([`Message::Compare`]). From there on the Passive
-//! applies every change. The Active compares the manifest with its index and sends what differs as ordinary
-//! changes, then [`Operation::InSync`](crate::wire::Operation::InSync). A manifest entry that is overtaken by a change
-//! merely differs and is sent again; one that is equal is either equal for good or made so by a change that is
-//! already under way: so nothing is missed, however both interleave.
+//! The Active asks a Passive that is not in sync to be compared ([`Message::Compare`]). From there on the Passive
+//! applies every change. It cuts its copy into ranges of consecutive entries that leave no path out, and tells a digest
+//! of each ([`Message::Summary`]). The Active digests its own entries of the same range; where that differs it asks
+//! for the Passive's entries ([`Message::Detail`]), and sends those that differ as ordinary changes, then
+//! [`Operation::InSync`](crate::wire::Operation::InSync).
+//!
+//! Changes go on all the while, so the two sides of a comparison are of different moments: what the Passive tells was so
+//! when it had applied the changes up to some sequence p, and what the Active holds against it is its copy at a
+//! later sequence a. The changes between them are under way to the Passive, which will apply them. Take any path:
+//! - None of these changes concerns it. Then it compares as if time had stood still: equal, it is equal at a;
+//!   differing, it is sent.
+//! - One of them does. Then they make it on the Passive what they made it on the Active, whatever it was at p. Found to
+//!   differ it is sent once more than needed; found equal, nothing is sent and nothing is lacking.
+//!
+//! A range is no more than its paths: an equal digest says of every path in it that it is equal, and a differing one
+//! only that entries have to be looked at, for which the same holds at their own, later moments. The ranges are those of
+//! the Passive, each summed up at once but one after the other; an entry that comes or goes between two of them came or
+//! went by a change that every later comparison knows of. So nothing is missed, however both interleave, and equal ranges
+//! are never looked at again.
 //!
 //! # Positions
 //! A Passive's position moves while it is in sync, and once more when it comes in sync: a half-compared copy
@@ -31,6 +45,7 @@
 
 mod active;
 mod bulk;
+mod comparison;
 mod deliver;
 mod follower;
 mod incoming;
@@ -43,6 +58,7 @@ mod roles;
 mod schedule;
 mod session;
 mod switches;
+mod telling;
 
 use std::path::Path;
 use std::rc::Rc;
@@ -269,17 +285,17 @@ pub struct Core<T: Tree, S> {
 enum Step {
     /// Passive: make what was applied durable and acknowledge it.
     Commit,
-    /// Passive: scan for, or send a part of, the manifest.
-    Manifest,
+    /// Passive: look at, sum up or tell a part of this copy.
+    Telling,
     /// Active: learn what is there before anything is compared.
     BaseScan,
     /// Active: go on with a large file.
     Job,
     /// Active: look at what may have changed.
     Change,
-    /// Active: send what differed in a comparison, or close the comparison.
+    /// Active: compare a part of a Passive's copy, send what differed, or close the comparison.
     Session,
-    /// Active: ask a Passive for its manifest.
+    /// Active: begin to compare with a Passive.
     Compare(NodeId),
     /// Active: make the own disk durable.
     Harden,
@@ -374,7 +390,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         match self.next_step(now) {
             None => return,
             Some(Step::Commit) => self.commit(),
-            Some(Step::Manifest) => self.manifest_step(),
+            Some(Step::Telling) => self.telling_step(),
             Some(Step::BaseScan) => self.base_scan_step(now),
             Some(Step::Job) => self.job_step(now),
             Some(Step::Change) => self.change_step(now),

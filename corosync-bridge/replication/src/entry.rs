@@ -13,6 +13,27 @@ pub enum Kind {
     Link,
 }
 
+impl Kind {
+    /// The number that stands for it in messages and files.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::File => 1,
+            Self::Directory => 2,
+            Self::Link => 3,
+        }
+    }
+
+    /// The kind that `number` stands for.
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Self::File),
+            2 => Some(Self::Directory),
+            3 => Some(Self::Link),
+            _ => None,
+        }
+    }
+}
+
 /// A point in the time of a file system's clock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FileTime {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use crate::EntryPath;
+use crate::digest::{Digest, Hasher};
 use crate::entry::Known;
+use crate::wire::Range;
 
 /// Entries by path. On the Active: what was announced, or will be found by the next comparison. On a
 /// Passive: what is on disk as of the last scan and everything applied since.
@@ -52,6 +54,12 @@ impl Index {
         self.0.range::<EntryPath, _>((start, Bound::Unbounded))
     }
 
+    /// Entries in `range`, in order.
+    pub(crate) fn within<'a>(&'a self, range: &'a Range) -> impl Iterator<Item = (&'a EntryPath, &'a Known)> {
+        self.after(range.after.as_ref())
+            .take_while(|(path, _)| !range.ends_before(path))
+    }
+
     fn beneath<'a>(&'a self, directory: &'a EntryPath) -> impl Iterator<Item = &'a EntryPath> {
         self.after(Some(directory))
             .map(|(path, _)| path)
@@ -64,6 +72,19 @@ impl Index {
             self.0.remove(&path);
         }
     }
+}
+
+/// Digest over entries: what two nodes compare instead of the entries themselves.
+pub(crate) fn digest_of<'a>(entries: impl Iterator<Item = (&'a EntryPath, &'a Known)>) -> Digest {
+    let mut hasher = Hasher::new();
+    for (path, known) in entries {
+        hasher.update(path.as_bytes());
+        // No path has a NUL byte: where one ends is never in doubt.
+        hasher.update(&[0, known.kind.number()]);
+        hasher.update(&known.content.0);
+        hasher.update(&known.attributes.0);
+    }
+    hasher.finish()
 }
 
 #[cfg(test)]

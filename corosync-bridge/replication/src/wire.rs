@@ -36,8 +36,13 @@ pub const CHUNK_BYTES: usize = 64 * 1024;
 /// Extended attributes of one entry, encoded, in bytes: with path and inline content still one CPG message.
 pub const XATTR_BYTES: usize = 256 * 1024;
 
-/// Entries in one [`Message::Manifest`] fill about this many bytes.
+/// Entries in one [`Message::Manifest`], and ranges in one [`Message::Summary`] or [`Message::Detail`], fill about this
+/// many bytes.
 pub const MANIFEST_BYTES: usize = 48 * 1024;
+
+/// Entries in one range of a [`Message::Summary`] at most: with ten of 100,000 entries differing, summary and manifests
+/// cost the least in all.
+pub const RANGE_ENTRIES: usize = 128;
 
 /// A member introduces itself: when the membership changes and when something of this changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +59,38 @@ pub struct Hello {
     pub sync: Sync,
     /// Whether changes travel at all: on the Active as it was switched, elsewhere as it was taken over.
     pub switch: Switch,
+}
+
+/// A range of paths, in their order: `after` is not in it, `up_to` is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Range {
+    /// Behind this path; from the first path on where there is none.
+    pub after: Option<EntryPath>,
+    /// Up to this path; to the last one where there is none.
+    pub up_to: Option<EntryPath>,
+}
+
+impl Range {
+    /// Whether `path` lies behind the range.
+    #[must_use]
+    pub fn ends_before(&self, path: &EntryPath) -> bool {
+        self.up_to.as_ref().is_some_and(|end| path > end)
+    }
+
+    /// Whether all of this range lies behind `other`.
+    #[must_use]
+    pub fn is_behind(&self, other: &Self) -> bool {
+        other.up_to.is_some() && self.after >= other.up_to
+    }
+}
+
+/// Consecutive entries of a copy, in short.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SummaryRange {
+    /// Path of the last of them. The first is right behind the last of the range before.
+    pub up_to: EntryPath,
+    /// Digest over all of them.
+    pub digest: Digest,
 }
 
 /// An entry of a copy, for comparison.
@@ -142,7 +179,7 @@ pub enum Message<'a> {
         /// The epoch to open.
         epoch: u64,
     },
-    /// The Active asks `target` for its manifest. From here on `target` applies every operation.
+    /// The Active asks `target` to sum up its copy. From here on `target` applies every operation.
     Compare {
         /// Epoch of the sender.
         epoch: u64,
@@ -153,15 +190,15 @@ pub enum Message<'a> {
         /// Last sequence that was sent before this.
         sequence: u64,
     },
-    /// Part of a manifest. Entries ascend within and across the parts.
+    /// All entries of the sender's copy in a range.
     Manifest {
         /// Epoch of the comparison.
         epoch: u64,
         /// Which comparison.
         session: u64,
-        /// Whether this is the last part.
-        last: bool,
-        /// The entries.
+        /// The range: one that was asked for, or the next part of it.
+        range: Range,
+        /// The entries, ascending.
         entries: Vec<ManifestEntry>,
     },
     /// Everything up to `sequence` is durable at the sender.
@@ -214,6 +251,28 @@ pub enum Message<'a> {
         /// Which transfer.
         transfer: u64,
     },
+    /// Part of a copy, range by range. Ranges ascend within and across the parts.
+    Summary {
+        /// Epoch of the comparison.
+        epoch: u64,
+        /// Which comparison.
+        session: u64,
+        /// Whether this is the last part: there is nothing behind its ranges.
+        last: bool,
+        /// The ranges.
+        ranges: Vec<SummaryRange>,
+    },
+    /// The Active asks `target` for its entries in these ranges.
+    Detail {
+        /// Epoch of the sender.
+        epoch: u64,
+        /// Who is asked.
+        target: NodeId,
+        /// Which comparison.
+        session: u64,
+        /// The ranges, ascending.
+        ranges: Vec<Range>,
+    },
 }
 
 impl<'a> Message<'a> {
@@ -243,6 +302,8 @@ mod kind {
     pub(super) const BEGIN: u8 = 7;
     pub(super) const CHUNK: u8 = 8;
     pub(super) const ABANDON: u8 = 9;
+    pub(super) const SUMMARY: u8 = 10;
+    pub(super) const DETAIL: u8 = 11;
 }
 
 /// First bytes of each kind of operation.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bmc_replication::digest::Digest;
 use bmc_replication::entry::Attributes;
-use bmc_replication::wire::{Hello, INLINE_BYTES, Message, Operation};
+use bmc_replication::wire::{Hello, INLINE_BYTES, Message, Operation, Range, SummaryRange};
 use bmc_replication::{
     Answer, Core, Coverage, DiskTree, EntryPath, Event, NodeId, Options, Position, Report, Request, Role,
     Rule, StateFile, Switch, Sync, Timing,
@@ -241,6 +241,15 @@ impl Pair {
         self.change(node, at, |path| fs::write(path, content).expect("a written file"));
     }
 
+    /// Names and contents of the files in `/s`.
+    fn contents(&self, node: NodeId) -> BTreeMap<PathBuf, Vec<u8>> {
+        let entries = fs::read_dir(self.nodes[&node].at("/s")).expect("a directory");
+        entries
+            .map(|entry| entry.expect("an entry"))
+            .map(|entry| (entry.file_name().into(), fs::read(entry.path()).expect("a file")))
+            .collect()
+    }
+
     fn read(&self, node: NodeId, at: &str) -> Option<Vec<u8>> {
         fs::read(self.nodes[&node].at(at)).ok()
     }
@@ -372,23 +381,60 @@ fn lost_notifications_are_made_up_for_by_a_rescan() {
     assert_eq!(pair.read(B, "/s/new/b").unwrap(), b"2");
 }
 
-#[test]
-fn a_join_at_which_nothing_differs_costs_no_content() {
+/// Both hold this many files beneath `/s` and are in sync.
+fn pair_with_files(count: usize) -> Pair {
     let mut pair = Pair::new();
-    for number in 0..100 {
-        pair.write(A, &format!("/s/file{number}"), vec![1; 4096]);
+    for number in 0..count {
+        pair.write(A, &format!("/s/file{number:03}"), vec![1; 4096]);
     }
     pair.settle();
+    pair
+}
+
+/// B goes, `change` happens, and B comes back: the bytes that its return costs.
+fn cost_of_a_return(pair: &mut Pair, change: impl FnOnce(&mut Pair)) -> usize {
     pair.membership(&[A]);
+    change(pair);
+    pair.settle();
     pair.nodes.get_mut(&B).unwrap().restart(false);
     *pair.sent.borrow_mut() = 0;
     pair.membership(&[A, B]);
     assert_eq!(pair.nodes[&B].report().sync, Sync::InSync);
-    assert!(
-        *pair.sent.borrow() < 20_000,
-        "{} bytes were sent",
-        pair.sent.borrow()
-    );
+    assert_eq!(pair.contents(A), pair.contents(B));
+    *pair.sent.borrow()
+}
+
+#[test]
+fn a_join_at_which_nothing_differs_costs_a_summary() {
+    let mut pair = pair_with_files(400);
+    let sent = cost_of_a_return(&mut pair, |_| {});
+    assert!(sent < 1500, "{sent} bytes were sent");
+}
+
+#[test]
+fn a_join_costs_what_differs_and_what_is_near_it() {
+    let mut pair = pair_with_files(400);
+    let sent = cost_of_a_return(&mut pair, |pair| {
+        pair.write(A, "/s/file050", "changed");
+        pair.write(A, "/s/file200-added", "added");
+        pair.change(A, "/s/file300", |path| fs::remove_file(path).unwrap());
+        // And at either end of all paths.
+        pair.write(A, "/etc/one", "first");
+        pair.write(A, "/s/zzz", "last");
+        pair.write(B, "/s/zzzz", "extra");
+    });
+    assert!(sent < 8000, "{sent} bytes were sent");
+}
+
+#[test]
+fn a_join_finds_what_differs_wherever_it_is() {
+    let mut pair = pair_with_files(100);
+    for number in (0..100).step_by(3).chain([99]) {
+        let sent = cost_of_a_return(&mut pair, |pair| {
+            pair.write(B, &format!("/s/file{number:03}"), "changed where nobody looks");
+        });
+        assert!(sent < 8000, "{sent} bytes were sent for file {number}");
+    }
 }
 
 #[test]
@@ -1096,6 +1142,110 @@ fn changes_that_skip_a_number_are_not_applied() {
     });
     assert!(!liar.b.at("/s/a").exists());
     assert_eq!(liar.b.report().sync, Sync::Failed);
+}
+
+#[test]
+fn an_active_that_asks_for_more_than_it_was_told_of_is_not_answered_without_end() {
+    let mut liar = Liar::new();
+    let ranges = (0..3).map(|number| Range {
+        after: Some(path(&format!("/s/{number}"))),
+        up_to: Some(path(&format!("/s/{}", number + 1))),
+    });
+    liar.say(&Message::Detail {
+        epoch: 5,
+        target: B,
+        session: 1,
+        ranges: ranges.collect(),
+    });
+    assert_eq!(liar.b.report().sync, Sync::Failed);
+    let problems = liar.b.report().problems;
+    assert!(
+        problems[0].message.contains("more than it was told of"),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn a_passive_that_tells_of_its_copy_out_of_order_is_not_believed() {
+    let summary = |ends: &[&str], last| Message::Summary {
+        epoch: 1,
+        session: 1,
+        last,
+        ranges: ends
+            .iter()
+            .map(|end| SummaryRange {
+                up_to: path(end),
+                digest: Digest::NONE,
+            })
+            .collect(),
+    };
+    let manifest = |after, up_to| Message::Manifest {
+        epoch: 1,
+        session: 1,
+        range: Range {
+            after: Some(path(after)),
+            up_to: Some(path(up_to)),
+        },
+        entries: Vec::new(),
+    };
+    for told in [
+        vec![summary(&["/s/b"], false), summary(&["/s/a"], false)],
+        vec![summary(&["/s/a"], true), summary(&["/s/b"], true)],
+        vec![manifest("/s/a", "/s/b")],
+        vec![summary(&["/s/a"], true), manifest("/s/a", "/s/b")],
+    ] {
+        let mut a = Node::new(false);
+        let (me, members, now) = (A, [A, B], Duration::ZERO);
+        a.core.handle(
+            &Event::Membership {
+                me,
+                members: &members,
+            },
+            now,
+        );
+        let hello = Message::Hello(Hello {
+            epoch: 0,
+            owner: NodeId(0),
+            role: Role::Passive,
+            position: Position::default(),
+            sync: Sync::NoSource,
+            switch: Switch::On,
+        });
+        let request = Event::Request {
+            id: 1,
+            request: Request::Promote,
+            deadline: None,
+        };
+        a.core.handle(&request, now);
+        let promote = Message::Promote { epoch: 1 };
+        for (from, message) in [(B, hello), (A, promote)] {
+            let bytes = message.encode();
+            a.core.handle(&Event::Delivered { from, bytes: &bytes }, now);
+        }
+        while a.core.has_work(now) {
+            a.core.work(now);
+        }
+        for message in told {
+            let bytes = message.encode();
+            a.core.handle(
+                &Event::Delivered {
+                    from: B,
+                    bytes: &bytes,
+                },
+                now,
+            );
+            while a.core.has_work(now) {
+                a.core.work(now);
+            }
+        }
+        let problems = a.report().problems;
+        assert!(
+            problems
+                .iter()
+                .any(|problem| problem.message.contains("out of order")),
+            "{problems:?}"
+        );
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use bmc_replication::digest::Digest;
 use bmc_replication::entry::{Attributes, FileTime, Kind, Xattr};
-use bmc_replication::wire::{Hello, ManifestEntry, Message, Operation, WireError};
+use bmc_replication::wire::{Hello, ManifestEntry, Message, Operation, Range, SummaryRange, WireError};
 use bmc_replication::{EntryPath, NodeId, Position, Role, Switch, Sync};
 
 fn path(text: &str) -> EntryPath {
@@ -75,7 +75,10 @@ fn every_message() -> Vec<(Message<'static>, String)> {
             Message::Manifest {
                 epoch: 7,
                 session: 9,
-                last: true,
+                range: Range {
+                    after: None,
+                    up_to: Some(path("/b")),
+                },
                 entries: vec![ManifestEntry {
                     path: path("/a"),
                     kind: Kind::Link,
@@ -83,7 +86,7 @@ fn every_message() -> Vec<(Message<'static>, String)> {
                     attributes: Digest([0xab; Digest::BYTES]),
                 }],
             },
-            format!("04 {seven} 0000000000000009 01 00000002 2f61 03 {digest} {digest}"),
+            format!("04 {seven} 0000000000000009 00000000 00000002 2f62 00000002 2f61 03 {digest} {digest}"),
         ),
         (
             Message::Ack {
@@ -161,6 +164,30 @@ fn every_message() -> Vec<(Message<'static>, String)> {
             },
             format!("09 {seven} 000000000000000b"),
         ),
+        (
+            Message::Summary {
+                epoch: 7,
+                session: 9,
+                last: true,
+                ranges: vec![SummaryRange {
+                    up_to: path("/a"),
+                    digest: Digest([0xab; Digest::BYTES]),
+                }],
+            },
+            format!("0a {seven} 0000000000000009 01 00000002 2f61 {digest}"),
+        ),
+        (
+            Message::Detail {
+                epoch: 7,
+                target: NodeId(2),
+                session: 9,
+                ranges: vec![Range {
+                    after: Some(path("/a")),
+                    up_to: None,
+                }],
+            },
+            format!("0b {seven} 00000002 0000000000000009 00000002 2f61 00000000"),
+        ),
     ]
 }
 
@@ -185,7 +212,12 @@ fn a_message_cut_anywhere_or_with_something_behind_it_is_refused() {
         for length in 0..bytes.len() {
             let cut = Message::decode(&bytes[..length]);
             // A manifest has as many entries as there are bytes for: cut between two, it is a shorter one.
-            let shorter = matches!(cut, Ok(Message::Manifest { ref entries, .. }) if entries.is_empty());
+            let shorter = match &cut {
+                Ok(Message::Manifest { entries, .. }) => entries.is_empty(),
+                Ok(Message::Summary { ranges, .. }) => ranges.is_empty(),
+                Ok(Message::Detail { ranges, .. }) => ranges.is_empty(),
+                _ => false,
+            };
             assert!(cut.is_err() || shorter, "{message:?} cut to {length}");
         }
         let longer = [bytes.as_slice(), &[0]].concat();
@@ -247,24 +279,78 @@ fn a_path_that_leads_elsewhere_is_refused_wherever_it_stands() {
     }
 }
 
+fn range(after: Option<&str>, up_to: Option<&str>) -> Range {
+    Range {
+        after: after.map(path),
+        up_to: up_to.map(path),
+    }
+}
+
 #[test]
-fn manifest_entries_that_do_not_ascend_are_refused() {
+fn manifest_entries_that_do_not_ascend_or_leave_their_range_are_refused() {
     let entry = |text| ManifestEntry {
         path: path(text),
         kind: Kind::File,
         content: Digest::NONE,
         attributes: Digest::NONE,
     };
-    for entries in [[entry("/b"), entry("/a")], [entry("/a"), entry("/a")]] {
+    for entries in [
+        vec![entry("/b"), entry("/a")],
+        vec![entry("/b"), entry("/b")],
+        vec![entry("/0")],
+        vec![entry("/a")],
+        vec![entry("/d")],
+    ] {
         let bytes = Message::Manifest {
             epoch: 1,
             session: 1,
-            last: true,
-            entries: entries.to_vec(),
+            range: range(Some("/0"), Some("/c")),
+            entries: entries.clone(),
         }
         .encode();
-        assert_eq!(Message::decode(&bytes), Err(WireError::Order("manifest entries")));
+        let inside = entries == [entry("/a")];
+        assert_eq!(Message::decode(&bytes).is_ok(), inside, "{entries:?}");
     }
+}
+
+#[test]
+fn ranges_that_do_not_ascend_are_refused() {
+    let summary = |ends: [&str; 2]| Message::Summary {
+        epoch: 1,
+        session: 1,
+        last: false,
+        ranges: ends
+            .map(|end| SummaryRange {
+                up_to: path(end),
+                digest: Digest::NONE,
+            })
+            .to_vec(),
+    };
+    let detail = |ranges: [Range; 2]| Message::Detail {
+        epoch: 1,
+        target: NodeId(1),
+        session: 1,
+        ranges: ranges.to_vec(),
+    };
+    let (first, second) = (range(None, Some("/a")), range(Some("/a"), None));
+    assert!(Message::decode(&summary(["/a", "/b"]).encode()).is_ok());
+    assert!(Message::decode(&detail([first.clone(), second.clone()]).encode()).is_ok());
+    for message in [
+        summary(["/b", "/a"]),
+        summary(["/a", "/a"]),
+        detail([second.clone(), first.clone()]),
+        detail([first.clone(), first]),
+        detail([second, range(Some("/b"), None)]),
+    ] {
+        let bytes = message.encode();
+        let refused = Message::decode(&bytes);
+        assert_eq!(refused, Err(WireError::Order("ranges")), "{message:?}");
+    }
+    let backwards = detail([range(Some("/b"), Some("/a")), range(Some("/b"), None)]).encode();
+    assert_eq!(
+        Message::decode(&backwards),
+        Err(WireError::Order("the ends of a range"))
+    );
 }
 
 #[test]

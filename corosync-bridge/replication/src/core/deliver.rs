@@ -33,7 +33,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             | Message::Operation { epoch, .. }
             | Message::Begin { epoch, .. }
             | Message::Chunk { epoch, .. }
-            | Message::Abandon { epoch, .. } => *epoch,
+            | Message::Abandon { epoch, .. }
+            | Message::Summary { epoch, .. }
+            | Message::Detail { epoch, .. } => *epoch,
             Message::Hello(_) | Message::Promote { .. } => return,
         };
         // The fencing token: an older epoch changes nothing any more. A newer one is told of by Promote or
@@ -45,12 +47,18 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             Message::Ack {
                 sequence, received, ..
             } => return self.acknowledged(from, sequence, received, now),
-            Message::Manifest {
+            Message::Summary {
                 session,
                 last,
+                ranges,
+                ..
+            } => return self.summary_delivered(from, session, last, ranges, now),
+            Message::Manifest {
+                session,
+                range,
                 entries,
                 ..
-            } => return self.manifest_delivered(from, session, last, &entries, now),
+            } => return self.manifest_delivered(from, session, range, entries, now),
             _ => {}
         }
         if self.source != Some(from) {
@@ -68,6 +76,12 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 sequence,
                 ..
             } if Some(target) == self.me => self.compare_delivered(session, sequence),
+            Message::Detail {
+                target,
+                session,
+                ranges,
+                ..
+            } if Some(target) == self.me => self.detail_delivered(session, ranges),
             Message::Operation {
                 sequence,
                 target,

@@ -2,20 +2,17 @@
 
 use super::incoming::Incoming;
 use super::peers::PACE_BYTES;
+use super::telling::Telling;
 use super::{Core, Notice, Step, Topic};
 use crate::digest::Digest;
 use crate::entry::{Body, Found, Kind, Known, Seen};
-use crate::scan::{Findings, Mode, Scan};
 use crate::state::StateStore;
 use crate::tree::{Complete, Stage, Tree, TreeError};
-use crate::wire::{MANIFEST_BYTES, ManifestEntry, Message, Operation};
+use crate::wire::{Message, Operation};
 use crate::{EntryPath, NodeId, Position, Role, Sync};
 
 /// Files placed together: enough to share the cost of an fsync, few enough to bound how long one takes.
 const BATCH_FILES: usize = 128;
-
-/// Bytes of a manifest entry beside its path: length, kind and two digests.
-const ENTRY_FIXED_BYTES: usize = 4 + 1 + 2 * Digest::BYTES;
 
 /// Why a change was not applied.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +21,8 @@ pub(super) enum ApplyError {
     NotCovered { path: EntryPath },
     #[error("apply {path}: its content did not arrive whole")]
     Content { path: EntryPath },
+    #[error("tell the Active of this copy: it asks for more than it was told of")]
+    Detail,
     #[error("apply attributes of {path}: the content here is another one")]
     OtherContent { path: EntryPath },
     #[error("{0}")]
@@ -34,7 +33,7 @@ pub(super) enum ApplyError {
 #[derive(Debug)]
 pub(super) struct Follower<T: Tree> {
     following: Option<Following>,
-    manifest: Option<Manifest<T::Source>>,
+    pub(super) telling: Option<Telling<T::Source>>,
     /// Contents that are complete and not yet in their place, in order.
     batch: Vec<(Complete<T::Stage>, Digest)>,
     pub(super) incoming: Option<Incoming<T::Stage>>,
@@ -44,7 +43,7 @@ impl<T: Tree> Default for Follower<T> {
     fn default() -> Self {
         Self {
             following: None,
-            manifest: None,
+            telling: None,
             batch: Vec::new(),
             incoming: None,
         }
@@ -74,23 +73,14 @@ struct Following {
     tainted: bool,
 }
 
-/// The manifest being told.
-#[derive(Debug)]
-struct Manifest<F> {
-    session: u64,
-    /// First everything is looked at.
-    scan: Option<Scan<F>>,
-    /// Then told from behind here.
-    cursor: Option<EntryPath>,
-}
-
 impl<T: Tree, S: StateStore> Core<T, S> {
     pub(super) fn next_follower_step(&self) -> Option<Step> {
         let following = self.follower.following.as_ref()?;
         if self.owes_commit(following) {
             Some(Step::Commit)
-        } else if self.follower.manifest.is_some() && self.outbox.has_room() {
-            Some(Step::Manifest)
+        } else if self.outbox.has_room() {
+            let telling = self.follower.telling.as_ref();
+            telling.is_some_and(Telling::has_work).then_some(Step::Telling)
         } else {
             None
         }
@@ -102,7 +92,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             || !self.follower.batch.is_empty()
     }
 
-    /// The Active asks for the manifest; from here on everything it sends counts.
+    /// The Active asks for this copy to be compared; from here on everything it sends counts.
     pub(super) fn compare_delivered(&mut self, session: u64, sequence: u64) {
         if self.role == Role::Active {
             return;
@@ -117,62 +107,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             closed: false,
             tainted: false,
         });
-        self.follower.manifest = Some(Manifest {
-            session,
-            scan: Some(self.full_scan(Mode::Learn)),
-            cursor: None,
-        });
+        self.begin_telling(session);
         self.sync = Sync::Syncing;
         self.announce = true;
-    }
-
-    pub(super) fn manifest_step(&mut self) {
-        let Some(mut manifest) = self.follower.manifest.take() else {
-            return;
-        };
-        if let Some(mut scan) = manifest.scan.take() {
-            let mut findings = Findings::default();
-            if !scan.step(&mut self.tree, &mut self.index, &*self.coverage, &mut findings) {
-                manifest.scan = Some(scan);
-            }
-            for error in findings.failed {
-                self.taint(&error.into());
-            }
-            self.follower.manifest = Some(manifest);
-            return;
-        }
-        let (entries, last) = self.manifest_part(manifest.cursor.as_ref());
-        manifest.cursor = entries.last().map(|entry| entry.path.clone());
-        self.outbox.push(
-            Message::Manifest {
-                epoch: self.state.epoch,
-                session: manifest.session,
-                last,
-                entries,
-            }
-            .encode(),
-        );
-        if !last {
-            self.follower.manifest = Some(manifest);
-        }
-    }
-
-    fn manifest_part(&self, cursor: Option<&EntryPath>) -> (Vec<ManifestEntry>, bool) {
-        let mut entries = Vec::new();
-        let mut bytes = 0;
-        for (path, known) in self.index.after(cursor) {
-            bytes += path.as_bytes().len() + ENTRY_FIXED_BYTES;
-            if bytes > MANIFEST_BYTES {
-                return (entries, false);
-            }
-            entries.push(ManifestEntry {
-                path: path.clone(),
-                kind: known.kind,
-                content: known.content,
-                attributes: known.attributes,
-            });
-        }
-        (entries, true)
     }
 
     pub(super) fn operation_delivered(
@@ -458,7 +395,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if let Some(following) = &mut self.follower.following {
             following.tainted = true;
         }
-        self.follower.manifest = None;
+        self.follower.telling = None;
         self.fail(error.to_string());
     }
 

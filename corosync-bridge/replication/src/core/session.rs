@@ -1,21 +1,22 @@
-//! The comparison of the Active's copy with a Passive's.
+//! Bringing a Passive in sync: its copy is compared ([`comparison`](super::comparison)), and it is sent what it lacks.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::active::operation;
+use super::comparison::Comparison;
 use super::peers::Follow;
 use super::schedule::Occasion;
-use super::{Core, Notice, Topic};
+use super::{Core, Notice};
 use crate::entry::{Body, Known};
 use crate::state::StateStore;
 use crate::tree::{Inspection, Source, Tree, TreeError};
-use crate::wire::{INLINE_BYTES, ManifestEntry, Message, Operation};
+use crate::wire::{INLINE_BYTES, Message, Operation};
 use crate::{EntryPath, NodeId};
 
 /// What a Passive lacks of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Need {
+pub(super) enum Need {
     /// All of it.
     Whole,
     /// Its attributes.
@@ -28,21 +29,23 @@ enum Need {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) target: NodeId,
-    id: u64,
-    /// Up to here the manifest was compared.
-    cursor: Option<EntryPath>,
-    /// Whether all of it was.
-    complete: bool,
+    pub(super) id: u64,
+    pub(super) comparison: Comparison,
     needs: BTreeMap<EntryPath, Need>,
     /// Bytes of content in `needs`.
     bytes_left: u64,
     /// Something could not be read: this comparison brings nobody in sync.
-    incomplete: bool,
+    pub(super) incomplete: bool,
 }
 
 impl Session {
     pub(super) fn can_go_on(&self) -> bool {
-        self.complete || !self.needs.is_empty()
+        self.comparison.can_go_on() || !self.needs.is_empty() || self.comparison.is_complete()
+    }
+
+    /// Whether this is the comparison `session` with `node`.
+    pub(super) fn is(&self, node: NodeId, session: u64) -> bool {
+        (self.target, self.id) == (node, session)
     }
 
     /// Entries and bytes still to be sent.
@@ -53,7 +56,7 @@ impl Session {
         )
     }
 
-    fn need(&mut self, path: &EntryPath, need: Need, known: Option<&Known>) {
+    pub(super) fn need(&mut self, path: &EntryPath, need: Need, known: Option<&Known>) {
         if need == Need::Whole {
             self.bytes_left += known.map_or(0, |known| known.seen.stamp.size);
         }
@@ -79,8 +82,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         active.session = Some(Session {
             target,
             id,
-            cursor: None,
-            complete: false,
+            comparison: Comparison::default(),
             needs: BTreeMap::new(),
             bytes_left: 0,
             incomplete: false,
@@ -96,93 +98,14 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.look_for(Occasion::Join);
     }
 
-    pub(super) fn manifest_delivered(
-        &mut self,
-        from: NodeId,
-        session: u64,
-        last: bool,
-        entries: &[ManifestEntry],
-        now: Duration,
-    ) {
-        let Some(active) = &mut self.active else { return };
-        let Some(mut under_way) = active
-            .session
-            .take_if(|under_way| (under_way.target, under_way.id) == (from, session))
-        else {
-            return;
-        };
-        if let Some(Follow::Since { progress_at, .. }) = self.peers.get_mut(from).map(|peer| &mut peer.follow)
-        {
-            *progress_at = now;
-        }
-        let ascends = entries.first().is_none_or(|first| {
-            under_way
-                .cursor
-                .as_ref()
-                .is_none_or(|cursor| *cursor < first.path)
-        });
-        if under_way.complete || !ascends {
-            self.peer_failed(from, now);
-            return self.problem(
-                Topic::Peer(from),
-                format!("compare with {from}: its manifest is out of order"),
-            );
-        }
-        self.compare(&mut under_way, entries, last);
-        if let Some(active) = &mut self.active {
-            active.session = Some(under_way);
-        }
-    }
-
-    /// Merges a part of the manifest with the same range of the index.
-    fn compare(&self, session: &mut Session, entries: &[ManifestEntry], last: bool) {
-        let cursor = session.cursor.clone();
-        let end = entries.last().map(|entry| entry.path.clone());
-        let mut theirs = entries.iter().peekable();
-        for (path, known) in self.index.after(cursor.as_ref()) {
-            if !last && end.as_ref().is_none_or(|end| path > end) {
-                break;
-            }
-            while let Some(extra) = theirs.next_if(|entry| entry.path < *path) {
-                self.compare_extra(session, extra);
-            }
-            match theirs.next_if(|entry| entry.path == *path) {
-                Some(entry) if (entry.kind, entry.content) != (known.kind, known.content) => {
-                    session.need(path, Need::Whole, Some(known));
-                }
-                Some(entry) if entry.attributes != known.attributes => {
-                    session.need(path, Need::Attributes, Some(known));
-                }
-                Some(_) => {}
-                None => session.need(path, Need::Whole, Some(known)),
-            }
-        }
-        for extra in theirs {
-            self.compare_extra(session, extra);
-        }
-        session.cursor = end.or(cursor);
-        session.complete = last;
-    }
-
-    /// The Passive has what the Active has not. What this node does not replicate it does not order away either,
-    /// and of what it could not read it does not know.
-    fn compare_extra(&self, session: &mut Session, extra: &ManifestEntry) {
-        let unknown = self
-            .active
-            .as_ref()
-            .is_some_and(|active| active.is_unreadable(&extra.path));
-        if unknown {
-            session.incomplete = true;
-        } else if self.coverage.covers(&extra.path) {
-            session.need(&extra.path, Need::Removal, None);
-        }
-    }
-
-    /// Sends one entry that differed, or closes the comparison.
+    /// Compares a range, sends one entry that differed, or closes the comparison.
     pub(super) fn session_step(&mut self, now: Duration) {
         let Some(session) = self.active.as_mut().and_then(|active| active.session.as_mut()) else {
             return;
         };
+        if session.comparison.can_go_on() {
+            return self.compare_step();
+        }
         let (target, id, incomplete) = (session.target, session.id, session.incomplete);
         let Some((path, need)) = session.needs.pop_first() else {
             let unknown = self

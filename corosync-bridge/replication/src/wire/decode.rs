@@ -1,6 +1,6 @@
 //! Bytes to messages.
 
-use super::{Hello, MAGIC, ManifestEntry, Message, Operation, VERSION, kind, operation};
+use super::{Hello, MAGIC, ManifestEntry, Message, Operation, Range, SummaryRange, VERSION, kind, operation};
 use crate::digest::Digest;
 use crate::entry::{Attributes, FileTime, Kind, Xattr};
 use crate::path::PathError;
@@ -98,6 +98,8 @@ impl<'a> Input<'a> {
                 epoch: self.u64()?,
                 transfer: self.u64()?,
             }),
+            kind::SUMMARY => self.summary(),
+            kind::DETAIL => self.detail(),
             other => Err(value("the kind of message", other)),
         }
     }
@@ -135,15 +137,13 @@ impl<'a> Input<'a> {
     fn manifest(&mut self) -> Result<Message<'a>, WireError> {
         let epoch = self.u64()?;
         let session = self.u64()?;
-        let last = match self.byte()? {
-            0 => false,
-            1 => true,
-            other => return Err(value("the mark of the last part", other)),
-        };
+        let range = self.range()?;
         let mut entries: Vec<ManifestEntry> = Vec::new();
         while !self.0.is_empty() {
             let entry = self.manifest_entry()?;
-            if entries.last().is_some_and(|before| before.path >= entry.path) {
+            let ascends =
+                entries.last().map(|before| &before.path).or(range.after.as_ref()) < Some(&entry.path);
+            if !ascends || range.ends_before(&entry.path) {
                 return Err(WireError::Order("manifest entries"));
             }
             entries.push(entry);
@@ -151,23 +151,86 @@ impl<'a> Input<'a> {
         Ok(Message::Manifest {
             epoch,
             session,
-            last,
+            range,
             entries,
         })
+    }
+
+    fn summary(&mut self) -> Result<Message<'a>, WireError> {
+        let epoch = self.u64()?;
+        let session = self.u64()?;
+        let last = match self.byte()? {
+            0 => false,
+            1 => true,
+            other => return Err(value("the mark of the last part", other)),
+        };
+        let mut ranges: Vec<SummaryRange> = Vec::new();
+        while !self.0.is_empty() {
+            let range = SummaryRange {
+                up_to: self.path()?,
+                digest: self.digest()?,
+            };
+            if ranges.last().is_some_and(|before| before.up_to >= range.up_to) {
+                return Err(WireError::Order("ranges"));
+            }
+            ranges.push(range);
+        }
+        Ok(Message::Summary {
+            epoch,
+            session,
+            last,
+            ranges,
+        })
+    }
+
+    fn detail(&mut self) -> Result<Message<'a>, WireError> {
+        let epoch = self.u64()?;
+        let target = self.node()?;
+        let session = self.u64()?;
+        let mut ranges: Vec<Range> = Vec::new();
+        while !self.0.is_empty() {
+            let range = self.range()?;
+            if ranges.last().is_some_and(|before| !range.is_behind(before)) {
+                return Err(WireError::Order("ranges"));
+            }
+            ranges.push(range);
+        }
+        Ok(Message::Detail {
+            epoch,
+            target,
+            session,
+            ranges,
+        })
+    }
+
+    fn range(&mut self) -> Result<Range, WireError> {
+        let (after, up_to) = (self.end()?, self.end()?);
+        if up_to.is_some() && after >= up_to {
+            return Err(WireError::Order("the ends of a range"));
+        }
+        Ok(Range { after, up_to })
+    }
+
+    /// An end of a range; an empty path is an open one.
+    fn end(&mut self) -> Result<Option<EntryPath>, WireError> {
+        match self.long()? {
+            [] => Ok(None),
+            bytes => Ok(Some(EntryPath::new(bytes)?)),
+        }
     }
 
     fn manifest_entry(&mut self) -> Result<ManifestEntry, WireError> {
         Ok(ManifestEntry {
             path: self.path()?,
-            kind: match self.byte()? {
-                1 => Kind::File,
-                2 => Kind::Directory,
-                3 => Kind::Link,
-                other => return Err(value("the kind of an entry", other)),
-            },
+            kind: self.entry_kind()?,
             content: self.digest()?,
             attributes: self.digest()?,
         })
+    }
+
+    fn entry_kind(&mut self) -> Result<Kind, WireError> {
+        let number = self.byte()?;
+        Kind::from_number(number).ok_or(value("the kind of an entry", number))
     }
 
     fn operation(&mut self) -> Result<Operation<'a>, WireError> {

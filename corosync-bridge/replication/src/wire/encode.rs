@@ -1,7 +1,7 @@
 //! Messages to bytes.
 
-use super::{Hello, MAGIC, ManifestEntry, Message, Operation, VERSION, kind, operation};
-use crate::entry::{Attributes, Kind};
+use super::{Hello, MAGIC, ManifestEntry, Message, Operation, Range, VERSION, kind, operation};
+use crate::entry::Attributes;
 use crate::{EntryPath, NodeId, Role, Switch, Sync};
 
 /// Room for the header and the fixed fields of any message.
@@ -32,13 +32,13 @@ pub(super) fn message(message: &Message<'_>) -> Vec<u8> {
         Message::Manifest {
             epoch,
             session,
-            last,
+            range,
             entries,
         } => {
             out.push(kind::MANIFEST);
             put_u64(&mut out, *epoch);
             put_u64(&mut out, *session);
-            out.push(u8::from(*last));
+            put_range(&mut out, range);
             entries
                 .iter()
                 .for_each(|entry| put_manifest_entry(&mut out, entry));
@@ -94,8 +94,42 @@ pub(super) fn message(message: &Message<'_>) -> Vec<u8> {
             put_u64(&mut out, *epoch);
             put_u64(&mut out, *transfer);
         }
+        Message::Summary {
+            epoch,
+            session,
+            last,
+            ranges,
+        } => {
+            out.push(kind::SUMMARY);
+            put_u64(&mut out, *epoch);
+            put_u64(&mut out, *session);
+            out.push(u8::from(*last));
+            for range in ranges {
+                put_path(&mut out, &range.up_to);
+                out.extend_from_slice(&range.digest.0);
+            }
+        }
+        Message::Detail {
+            epoch,
+            target,
+            session,
+            ranges,
+        } => {
+            out.push(kind::DETAIL);
+            put_u64(&mut out, *epoch);
+            put_u32(&mut out, target.0);
+            put_u64(&mut out, *session);
+            ranges.iter().for_each(|range| put_range(&mut out, range));
+        }
     }
     out
+}
+
+/// An end that is open is an empty path, which no entry has.
+fn put_range(out: &mut Vec<u8>, range: &Range) {
+    for end in [&range.after, &range.up_to] {
+        put_long(out, end.as_ref().map_or(&[], EntryPath::as_bytes));
+    }
 }
 
 fn put_hello(out: &mut Vec<u8>, hello: &Hello) {
@@ -124,11 +158,7 @@ fn put_hello(out: &mut Vec<u8>, hello: &Hello) {
 
 fn put_manifest_entry(out: &mut Vec<u8>, entry: &ManifestEntry) {
     put_path(out, &entry.path);
-    out.push(match entry.kind {
-        Kind::File => 1,
-        Kind::Directory => 2,
-        Kind::Link => 3,
-    });
+    out.push(entry.kind.number());
     out.extend_from_slice(&entry.content.0);
     out.extend_from_slice(&entry.attributes.0);
 }

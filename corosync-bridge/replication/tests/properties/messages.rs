@@ -2,13 +2,13 @@
 
 use bmc_replication::digest::Digest;
 use bmc_replication::entry::{Attributes, FileTime, Kind, Xattr};
-use bmc_replication::wire::{Hello, ManifestEntry, Message, Operation};
+use bmc_replication::wire::{Hello, ManifestEntry, Message, Operation, Range, SummaryRange};
 use bmc_replication::{EntryPath, NodeId, Position, Role, Switch, Sync};
 
 use crate::random::Dice;
 
 /// Every kind of message, as [`kind_of`] calls them.
-pub(crate) const KINDS: [&str; 15] = [
+pub(crate) const KINDS: [&str; 17] = [
     "Hello",
     "Promote",
     "Compare",
@@ -24,6 +24,8 @@ pub(crate) const KINDS: [&str; 15] = [
     "Begin",
     "Chunk",
     "Abandon",
+    "Summary",
+    "Detail",
 ];
 
 /// What a message is called. A kind that is new has to be named here, in [`KINDS`], and made up in
@@ -38,6 +40,8 @@ pub(crate) fn kind_of(message: &Message<'_>) -> &'static str {
         Message::Begin { .. } => "Begin",
         Message::Chunk { .. } => "Chunk",
         Message::Abandon { .. } => "Abandon",
+        Message::Summary { .. } => "Summary",
+        Message::Detail { .. } => "Detail",
         Message::Operation { operation, .. } => match operation {
             Operation::Put { .. } => "Put",
             Operation::PutTransferred { .. } => "PutTransferred",
@@ -53,7 +57,7 @@ pub(crate) fn kind_of(message: &Message<'_>) -> &'static str {
 /// Any message; `content` is what it carries where it carries any.
 pub(crate) fn some_message<'a>(dice: &mut Dice, content: &'a [u8]) -> Message<'a> {
     let epoch = dice.next();
-    match dice.below(9) {
+    match dice.below(11) {
         0 => Message::Hello(some_hello(dice)),
         1 => Message::Promote { epoch },
         2 => Message::Compare {
@@ -65,7 +69,10 @@ pub(crate) fn some_message<'a>(dice: &mut Dice, content: &'a [u8]) -> Message<'a
         3 => Message::Manifest {
             epoch,
             session: dice.next(),
-            last: dice.one_in(2),
+            range: Range {
+                after: None,
+                up_to: None,
+            },
             entries: some_manifest(dice),
         },
         4 => Message::Ack {
@@ -88,6 +95,24 @@ pub(crate) fn some_message<'a>(dice: &mut Dice, content: &'a [u8]) -> Message<'a
         7 => Message::Abandon {
             epoch,
             transfer: dice.next(),
+        },
+        8 => Message::Summary {
+            epoch,
+            session: dice.next(),
+            last: dice.one_in(2),
+            ranges: some_manifest(dice)
+                .into_iter()
+                .map(|entry| SummaryRange {
+                    up_to: entry.path,
+                    digest: entry.content,
+                })
+                .collect(),
+        },
+        9 => Message::Detail {
+            epoch,
+            target: NodeId(dice.next() as u32),
+            session: dice.next(),
+            ranges: some_ranges(dice),
         },
         _ => Message::Operation {
             epoch,
@@ -168,6 +193,26 @@ fn some_manifest(dice: &mut Dice) -> Vec<ManifestEntry> {
     entries.sort_by(|left, right| left.path.cmp(&right.path));
     entries.dedup_by(|left, right| left.path == right.path);
     entries
+}
+
+/// Ranges that ascend; the first and the last may be open.
+fn some_ranges(dice: &mut Dice) -> Vec<Range> {
+    let mut ends: Vec<Option<EntryPath>> = some_manifest(dice)
+        .into_iter()
+        .map(|entry| Some(entry.path))
+        .collect();
+    if dice.one_in(2) {
+        ends.insert(0, None);
+    }
+    if ends.len() % 2 == 1 {
+        ends.push(None);
+    }
+    ends.chunks(2)
+        .map(|ends| Range {
+            after: ends[0].clone(),
+            up_to: ends[1].clone(),
+        })
+        .collect()
 }
 
 /// Any attributes.
