@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use bmc_system_bus::{Systemd, UnitState};
+
 use crate::hardware::Mux;
 use crate::ocf::{BusName, Request, State, UnitName};
-use crate::systemd::{Systemd, UnitState};
 
 use super::Failure;
 use super::mux_gate::check_mux;
@@ -45,7 +46,12 @@ impl ActiveService {
                 unit: self.unit.clone(),
             });
         }
-        let mut systemd = Systemd::connect(request.environment, "start", &self.unit, request.deadline)?;
+        let mut systemd = Systemd::connect(
+            request.environment.bus_address(),
+            "start",
+            &self.unit,
+            request.deadline,
+        )?;
         systemd.start(&self.unit, request.deadline)?;
         self.wait_well(&mut systemd, request.deadline, request.deadline, &mut health)?;
         let took = request.started.elapsed().as_millis();
@@ -59,8 +65,12 @@ impl ActiveService {
         request: &Request,
         mut health: impl FnMut(&mut Systemd, Instant) -> Health,
     ) -> Result<State, Failure> {
-        let mut systemd = match Systemd::connect(request.environment, "monitor", &self.unit, request.deadline)
-        {
+        let mut systemd = match Systemd::connect(
+            request.environment.bus_address(),
+            "monitor",
+            &self.unit,
+            request.deadline,
+        ) {
             Err(error) if error.is_bus_absent() => return Ok(State::Stopped),
             other => other?,
         };
@@ -74,13 +84,14 @@ impl ActiveService {
 
     /// Stops the unit. One that does not run, is not installed, or cannot run for lack of a bus is stopped.
     pub(super) fn stop(&self, request: &Request, deadline: Instant) -> Result<(), Failure> {
-        let mut systemd = match Systemd::connect(request.environment, "stop", &self.unit, deadline) {
-            Err(error) if error.is_bus_absent() => {
-                request.warn(&format!("nothing to stop: {error}"));
-                return Ok(());
-            }
-            other => other?,
-        };
+        let mut systemd =
+            match Systemd::connect(request.environment.bus_address(), "stop", &self.unit, deadline) {
+                Err(error) if error.is_bus_absent() => {
+                    request.warn(&format!("nothing to stop: {error}"));
+                    return Ok(());
+                }
+                other => other?,
+            };
         systemd.stop(&self.unit, deadline)?;
         Ok(())
     }
@@ -88,7 +99,12 @@ impl ActiveService {
     /// Checks that the unit is installed and the mux can be read.
     pub(super) fn check_machine(&self, request: &Request) -> Result<(), Failure> {
         check_mux(self.mux.as_ref())?;
-        let mut systemd = Systemd::connect(request.environment, "examine", &self.unit, request.deadline)?;
+        let mut systemd = Systemd::connect(
+            request.environment.bus_address(),
+            "examine",
+            &self.unit,
+            request.deadline,
+        )?;
         if systemd.is_installed(&self.unit, request.deadline)? {
             return Ok(());
         }

@@ -1,10 +1,10 @@
 //! Why an agent's action failed, and which status that is.
 
 use bmc_bridge_control::ClientError;
+use bmc_system_bus::SystemdError;
 
 use crate::hardware::HardwareError;
 use crate::ocf::{self, ExitCode, ParameterError, RunStateError, UnitName};
-use crate::systemd::SystemdError;
 
 /// Why an action failed.
 #[derive(Debug, thiserror::Error)]

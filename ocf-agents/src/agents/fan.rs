@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
+use bmc_system_bus::Systemd;
+
 use crate::hardware::file::{FileFans, PathPattern};
 use crate::hardware::{Fans, HardwareError, Percent, Rpm};
 use crate::ocf::{
     Action, Agent, BusName, Description, Environment, Offer, Parameter, Request, State, UnitName,
 };
-use crate::systemd::Systemd;
 
 use super::Failure;
 use super::active_service::{ActiveService, Health, unowned};

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use bmc_system_bus::Systemd;
+
 use crate::hardware::PowerGood;
 use crate::hardware::file::FilePowerGood;
 use crate::ocf::{
     Action, Agent, BusName, BusPath, Description, Environment, Offer, Parameter, Request, State, UnitName,
 };
-use crate::systemd::Systemd;
 
 use super::Failure;
 use super::active_service::{ActiveService, Health, unowned};

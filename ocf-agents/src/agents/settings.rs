@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bmc_bridge_control::{Client, ClientError, Command, Connection, Role, Status};
+use bmc_system_bus::{Systemd, SystemdError, UnitState};
 
 use crate::ocf::{
     self, Action, Agent, Description, Environment, Offer, Parameter, Request, Score, State, UnitName,
 };
-use crate::systemd::{Systemd, SystemdError, UnitState};
 
 use super::{Failure, promotion_score};
 
@@ -102,8 +102,13 @@ impl Agent for Settings {
     }
 
     fn start(&self, request: &Request) -> Result<(), Failure> {
-        Systemd::connect(request.environment, "start", &self.unit, request.deadline)?
-            .start(&self.unit, request.deadline)?;
+        Systemd::connect(
+            request.environment.bus_address(),
+            "start",
+            &self.unit,
+            request.deadline,
+        )?
+        .start(&self.unit, request.deadline)?;
         let joined = |status: &Status| status.connection == Connection::Joined;
         let status = match self.find_status(request, request.deadline, joined)? {
             Some(status) if joined(&status) => status,
@@ -153,7 +158,12 @@ impl Agent for Settings {
 
     fn stop(&self, request: &Request) -> Result<(), Failure> {
         self.step_down(request);
-        match Systemd::connect(request.environment, "stop", &self.unit, request.deadline) {
+        match Systemd::connect(
+            request.environment.bus_address(),
+            "stop",
+            &self.unit,
+            request.deadline,
+        ) {
             Err(error) if error.is_bus_absent() => request.warn(&format!("nothing to stop: {error}")),
             connected => connected?.stop(&self.unit, request.deadline)?,
         }
@@ -162,7 +172,12 @@ impl Agent for Settings {
     }
 
     fn check_machine(&self, request: &Request) -> Result<(), Failure> {
-        let mut systemd = Systemd::connect(request.environment, "examine", &self.unit, request.deadline)?;
+        let mut systemd = Systemd::connect(
+            request.environment.bus_address(),
+            "examine",
+            &self.unit,
+            request.deadline,
+        )?;
         if systemd.is_installed(&self.unit, request.deadline)? {
             return Ok(());
         }
@@ -234,7 +249,12 @@ impl Settings {
         match watch {
             Some(systemd) => systemd.pause(patience).is_ok(),
             None => {
-                let systemd = Systemd::connect(request.environment, "watch", &self.unit, request.deadline);
+                let systemd = Systemd::connect(
+                    request.environment.bus_address(),
+                    "watch",
+                    &self.unit,
+                    request.deadline,
+                );
                 *watch = systemd
                     .and_then(|mut systemd| systemd.watch(&self.unit, request.deadline).map(|()| systemd))
                     .ok();
@@ -245,8 +265,12 @@ impl Settings {
 
     /// Whether the bridge runs or systemd is about to start it again.
     fn is_running(&self, request: &Request) -> Result<bool, SystemdError> {
-        let mut systemd = match Systemd::connect(request.environment, "examine", &self.unit, request.deadline)
-        {
+        let mut systemd = match Systemd::connect(
+            request.environment.bus_address(),
+            "examine",
+            &self.unit,
+            request.deadline,
+        ) {
             Err(error) if error.is_bus_absent() => return Ok(false),
             other => other?,
         };

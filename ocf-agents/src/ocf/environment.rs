@@ -38,6 +38,12 @@ impl Environment {
             .filter(|value| !value.is_empty())
     }
 
+    /// Address of the system bus, where it is not the usual one.
+    #[must_use]
+    pub fn bus_address(&self) -> Option<&str> {
+        self.variable("DBUS_SYSTEM_BUS_ADDRESS")
+    }
+
     /// A parameter of the resource.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&str> {

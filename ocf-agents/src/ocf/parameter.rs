@@ -1,5 +1,6 @@
 //! Parameters, each declared once: the declaration parses, validates and documents it.
 
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -272,6 +273,14 @@ impl Value for Rpm {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnitName(pub String);
 
+impl Deref for UnitName {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
 impl Value for UnitName {
     const EXPECTED: &'static str = "the name of a systemd service or target, such as example.service";
 
@@ -296,6 +305,14 @@ impl std::fmt::Display for UnitName {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BusName(pub String);
 
+impl Deref for BusName {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
 impl Value for BusName {
     const EXPECTED: &'static str = "a well-known D-Bus name, such as org.example.Service";
 
@@ -314,6 +331,14 @@ impl std::fmt::Display for BusName {
 /// Path of an object on D-Bus.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BusPath(pub String);
+
+impl Deref for BusPath {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
 
 impl Value for BusPath {
     const EXPECTED: &'static str = "a D-Bus object path, such as /org/example/object0";

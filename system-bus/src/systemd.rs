@@ -6,8 +6,7 @@ use rustbus::MessageBuilder;
 use rustbus::message_builder::MarshalledMessage;
 use rustbus::wire::ObjectPath;
 
-use crate::bus::{Bus, BusError, parsed, push};
-use crate::ocf::{BusName, BusPath, Environment, UnitName};
+use crate::connection::{Bus, BusError, parsed, push};
 
 const SERVICE: &str = "org.freedesktop.systemd1";
 const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
@@ -72,7 +71,7 @@ impl SystemdError {
     }
 }
 
-/// What a unit is doing, as far as an agent cares (org.freedesktop.systemd1(5), `ActiveState`).
+/// What a unit is doing, as far as anybody here cares (org.freedesktop.systemd1(5), `ActiveState`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnitState {
     /// `active` or `reloading`.
@@ -94,19 +93,19 @@ pub struct Systemd {
 }
 
 impl Systemd {
-    /// Connects to the system bus. `action` and `unit` are for the message when that fails.
+    /// Connects to the system bus, see [`Bus::connect`]. `action` and `unit` are for the message when that fails.
     ///
     /// # Errors
     /// [`SystemdError::Bus`].
     pub fn connect(
-        environment: &Environment,
+        address: Option<&str>,
         action: &'static str,
-        unit: &UnitName,
+        unit: &str,
         deadline: Instant,
     ) -> Result<Self, SystemdError> {
-        match Bus::connect(environment, deadline) {
+        match Bus::connect(address, deadline) {
             Ok(bus) => Ok(Self { bus }),
-            Err(source) => Err(failed(action, &unit.0, source)),
+            Err(source) => Err(failed(action, unit, source)),
         }
     }
 
@@ -114,9 +113,9 @@ impl Systemd {
     ///
     /// # Errors
     /// [`SystemdError::Bus`].
-    pub fn name_has_owner(&mut self, name: &BusName, deadline: Instant) -> Result<bool, SystemdError> {
-        let answer = self.bus.name_has_owner(&name.0, deadline);
-        answer.map_err(|source| failed("examine", &name.0, source))
+    pub fn name_has_owner(&mut self, name: &str, deadline: Instant) -> Result<bool, SystemdError> {
+        let answer = self.bus.name_has_owner(name, deadline);
+        answer.map_err(|source| failed("examine", name, source))
     }
 
     /// A property of a service that is a string.
@@ -125,24 +124,24 @@ impl Systemd {
     /// [`SystemdError::Bus`].
     pub fn string_property(
         &mut self,
-        service: &BusName,
-        object: &BusPath,
+        service: &str,
+        object: &str,
         interface: &str,
         property: &str,
         deadline: Instant,
     ) -> Result<String, SystemdError> {
         let answer = self
             .bus
-            .string_property(&service.0, &object.0, interface, property, deadline);
-        answer.map_err(|source| failed("examine", &service.0, source))
+            .string_property(service, object, interface, property, deadline);
+        answer.map_err(|source| failed("examine", service, source))
     }
 
     /// Lets [`Systemd::pause`] end when the state of this unit changes.
     ///
     /// # Errors
     /// [`SystemdError::Bus`].
-    pub fn watch(&mut self, unit: &UnitName, deadline: Instant) -> Result<(), SystemdError> {
-        let failed = |source| failed("watch", &unit.0, source);
+    pub fn watch(&mut self, unit: &str, deadline: Instant) -> Result<(), SystemdError> {
+        let failed = |source| failed("watch", unit, source);
         let rule = format!(
             "type='signal',sender='{SERVICE}',interface='org.freedesktop.DBus.Properties',\
              member='PropertiesChanged',path='{}'",
@@ -165,14 +164,11 @@ impl Systemd {
     ///
     /// # Errors
     /// [`SystemdError::Bus`].
-    pub fn state(&mut self, unit: &UnitName, deadline: Instant) -> Result<UnitState, SystemdError> {
+    pub fn state(&mut self, unit: &str, deadline: Instant) -> Result<UnitState, SystemdError> {
         let answer = self
             .bus
             .string_property(SERVICE, &object_path(unit), UNIT, "ActiveState", deadline);
-        match answer
-            .map_err(|source| failed("examine", &unit.0, source))?
-            .as_str()
-        {
+        match answer.map_err(|source| failed("examine", unit, source))?.as_str() {
             "active" | "reloading" | "refreshing" => Ok(UnitState::Active),
             "activating" => Ok(UnitState::Activating),
             "deactivating" => Ok(UnitState::Deactivating),
@@ -185,29 +181,20 @@ impl Systemd {
     ///
     /// # Errors
     /// [`SystemdError::Bus`].
-    pub fn is_installed(&mut self, unit: &UnitName, deadline: Instant) -> Result<bool, SystemdError> {
+    pub fn is_installed(&mut self, unit: &str, deadline: Instant) -> Result<bool, SystemdError> {
         let answer = self
             .bus
             .string_property(SERVICE, &object_path(unit), UNIT, "LoadState", deadline);
-        Ok(answer.map_err(|source| failed("examine", &unit.0, source))? == "loaded")
+        Ok(answer.map_err(|source| failed("examine", unit, source))? == "loaded")
     }
 
     /// Starts a unit and returns once systemd is done with it. A unit that runs is left alone.
     ///
     /// # Errors
     /// [`SystemdError`].
-    pub fn start(&mut self, unit: &UnitName, deadline: Instant) -> Result<(), SystemdError> {
-        let started = Instant::now();
+    pub fn start(&mut self, unit: &str, deadline: Instant) -> Result<(), SystemdError> {
         self.forget_failures(unit, deadline)?;
-        match self.run_job("start", "StartUnit", unit, deadline)? {
-            Some(result) if result == "done" => Ok(()),
-            Some(result) => Err(SystemdError::JobFailed {
-                action: "start",
-                unit: unit.0.clone(),
-                result,
-            }),
-            None => Err(timed_out("start", unit, started)),
-        }
+        self.run_to_the_end("start", "StartUnit", unit, deadline)
     }
 
     /// Stops a unit and returns once it is down. What does not stop by itself is killed before the deadline. A unit
@@ -215,7 +202,7 @@ impl Systemd {
     ///
     /// # Errors
     /// [`SystemdError`].
-    pub fn stop(&mut self, unit: &UnitName, deadline: Instant) -> Result<(), SystemdError> {
+    pub fn stop(&mut self, unit: &str, deadline: Instant) -> Result<(), SystemdError> {
         let started = Instant::now();
         let gentle = deadline
             .checked_sub(KILL_RESERVE)
@@ -233,29 +220,67 @@ impl Systemd {
             (_, UnitState::Inactive | UnitState::Failed) => Ok(()),
             (Some(result), _) => Err(SystemdError::JobFailed {
                 action: "stop",
-                unit: unit.0.clone(),
+                unit: unit.to_owned(),
                 result,
             }),
             (None, _) => Err(timed_out("stop", unit, started)),
         }
     }
 
-    /// systemd stops restarting a unit that failed too often; here Pacemaker decides about that.
-    fn forget_failures(&mut self, unit: &UnitName, deadline: Instant) -> Result<(), SystemdError> {
-        let call = manager_call("ResetFailedUnit", |call| call.body.push_param(unit.0.as_str()));
-        let answer = call.and_then(|call| self.bus.call(&call, deadline));
-        match answer {
-            Err(error) if !error.is_refusal(NO_SUCH_UNIT) => Err(failed("start", &unit.0, error)),
+    /// Restarts a unit that runs and returns once systemd is done with it. One that does not run is left alone.
+    ///
+    /// # Errors
+    /// [`SystemdError`].
+    pub fn restart_if_running(&mut self, unit: &str, deadline: Instant) -> Result<(), SystemdError> {
+        self.run_to_the_end("restart", "TryRestartUnit", unit, deadline)
+    }
+
+    /// Lets a unit that runs read its configuration again and returns once systemd is done with it. One that does not run is
+    /// left alone.
+    ///
+    /// # Errors
+    /// [`SystemdError`].
+    pub fn reload_if_running(&mut self, unit: &str, deadline: Instant) -> Result<(), SystemdError> {
+        // To systemd it is an error to reload what does not run.
+        match self.state(unit, deadline)? {
+            UnitState::Active => self.run_to_the_end("reload", "ReloadUnit", unit, deadline),
             _ => Ok(()),
         }
     }
 
-    fn kill(&mut self, unit: &UnitName, deadline: Instant) -> Result<(), SystemdError> {
-        let call = manager_call("KillUnit", |call| {
-            call.body.push_param3(unit.0.as_str(), "all", KILL)
-        });
+    fn run_to_the_end(
+        &mut self,
+        action: &'static str,
+        method: &'static str,
+        unit: &str,
+        deadline: Instant,
+    ) -> Result<(), SystemdError> {
+        let started = Instant::now();
+        match self.run_job(action, method, unit, deadline)? {
+            Some(result) if result == "done" => Ok(()),
+            Some(result) => Err(SystemdError::JobFailed {
+                action,
+                unit: unit.to_owned(),
+                result,
+            }),
+            None => Err(timed_out(action, unit, started)),
+        }
+    }
+
+    /// systemd stops restarting a unit that failed too often; here Pacemaker decides about that.
+    fn forget_failures(&mut self, unit: &str, deadline: Instant) -> Result<(), SystemdError> {
+        let call = manager_call("ResetFailedUnit", |call| call.body.push_param(unit));
         let answer = call.and_then(|call| self.bus.call(&call, deadline));
-        answer.map(drop).map_err(|source| failed("kill", &unit.0, source))
+        match answer {
+            Err(error) if !error.is_refusal(NO_SUCH_UNIT) => Err(failed("start", unit, error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn kill(&mut self, unit: &str, deadline: Instant) -> Result<(), SystemdError> {
+        let call = manager_call("KillUnit", |call| call.body.push_param3(unit, "all", KILL));
+        let answer = call.and_then(|call| self.bus.call(&call, deadline));
+        answer.map(drop).map_err(|source| failed("kill", unit, source))
     }
 
     /// Queues a job and waits for its end. `None` when it has not ended by `deadline`.
@@ -263,25 +288,24 @@ impl Systemd {
         &mut self,
         action: &'static str,
         method: &'static str,
-        unit: &UnitName,
+        unit: &str,
         deadline: Instant,
     ) -> Result<Option<String>, SystemdError> {
         let named = |source: BusError| {
             if source.is_refusal(NO_SUCH_UNIT) {
                 return SystemdError::NoSuchUnit {
                     action,
-                    unit: unit.0.clone(),
+                    unit: unit.to_owned(),
                 };
             }
-            failed(action, &unit.0, source)
+            failed(action, unit, source)
         };
         // First the signals, then the job: its end may come before the answer to the call that queues it.
         let rule = format!("type='signal',sender='{SERVICE}',interface='{MANAGER}',member='JobRemoved'");
         self.bus.add_match(&rule, deadline).map_err(named)?;
         let subscribe = manager_call("Subscribe", |_| Ok(())).map_err(named)?;
         self.bus.call(&subscribe, deadline).map_err(named)?;
-        let call =
-            manager_call(method, |call| call.body.push_param2(unit.0.as_str(), "replace")).map_err(named)?;
+        let call = manager_call(method, |call| call.body.push_param2(unit, "replace")).map_err(named)?;
         let reply = self.bus.call(&call, deadline).map_err(named)?;
         let job: ObjectPath<String> = parsed(method, reply.body.parser().get()).map_err(named)?;
         self.wait_job(action, unit, Some(job.as_ref()), deadline)
@@ -291,7 +315,7 @@ impl Systemd {
     fn wait_job(
         &mut self,
         action: &'static str,
-        unit: &UnitName,
+        unit: &str,
         job: Option<&str>,
         deadline: Instant,
     ) -> Result<Option<String>, SystemdError> {
@@ -299,7 +323,7 @@ impl Systemd {
             let signal = self
                 .bus
                 .next_signal(deadline)
-                .map_err(|source| failed(action, &unit.0, source))?;
+                .map_err(|source| failed(action, unit, source))?;
             let Some(signal) = signal else {
                 return Ok(None);
             };
@@ -311,8 +335,8 @@ impl Systemd {
                 .parser()
                 .get4::<u32, ObjectPath<String>, String, String>();
             let (_, removed, of, result) =
-                parsed("JobRemoved", body).map_err(|source| failed(action, &unit.0, source))?;
-            if of == unit.0 && job.is_none_or(|job| removed.as_ref() == job) {
+                parsed("JobRemoved", body).map_err(|source| failed(action, unit, source))?;
+            if of == unit && job.is_none_or(|job| removed.as_ref() == job) {
                 return Ok(Some(result));
             }
         }
@@ -341,18 +365,18 @@ fn failed(action: &'static str, unit: &str, source: BusError) -> SystemdError {
     }
 }
 
-fn timed_out(action: &'static str, unit: &UnitName, started: Instant) -> SystemdError {
+fn timed_out(action: &'static str, unit: &str, started: Instant) -> SystemdError {
     SystemdError::JobTimeout {
         action,
-        unit: unit.0.clone(),
+        unit: unit.to_owned(),
         waited: started.elapsed(),
     }
 }
 
 /// The unit's object, its name escaped as by sd_bus_path_encode(3).
-fn object_path(unit: &UnitName) -> String {
+fn object_path(unit: &str) -> String {
     let mut path = format!("{MANAGER_PATH}/unit/");
-    for (at, byte) in unit.0.bytes().enumerate() {
+    for (at, byte) in unit.bytes().enumerate() {
         if byte.is_ascii_alphabetic() || (at > 0 && byte.is_ascii_digit()) {
             path.push(char::from(byte));
         } else {
@@ -368,7 +392,7 @@ mod tests {
 
     #[test]
     fn a_units_object_path_is_escaped_as_systemd_does() {
-        let path = |name: &str| object_path(&UnitName(name.to_owned()));
+        let path = |name: &str| object_path(name);
         assert_eq!(
             path("phosphor-fan-control@0.service"),
             "/org/freedesktop/systemd1/unit/phosphor_2dfan_2dcontrol_400_2eservice"

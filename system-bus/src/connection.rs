@@ -16,12 +16,10 @@ use rustbus::{MessageBuilder, standard_messages};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
-use crate::ocf::Environment;
-
 /// Where the system bus listens (D-Bus specification, "Well-known Message Bus Instances").
 const SYSTEM_BUS: &str = "/run/dbus/system_bus_socket";
 
-/// Longest message accepted. What the agents ask for is a few hundred bytes; the bus itself allows 128 MiB.
+/// Longest message accepted. What is asked for here is a few hundred bytes; the bus itself allows 128 MiB.
 const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 
 /// Length of the fixed part of a message together with the length of its header fields.
@@ -110,12 +108,12 @@ pub struct Bus {
 }
 
 impl Bus {
-    /// Connects to the system bus, or to the one that `DBUS_SYSTEM_BUS_ADDRESS` names.
+    /// Connects to the system bus, or to the one at `address`, as `DBUS_SYSTEM_BUS_ADDRESS` would name it.
     ///
     /// # Errors
     /// [`BusError`].
-    pub fn connect(environment: &Environment, deadline: Instant) -> Result<Self, BusError> {
-        let path = socket_path(environment);
+    pub fn connect(address: Option<&str>, deadline: Instant) -> Result<Self, BusError> {
+        let path = socket_path(address);
         let failed = |source| BusError::Connect {
             path: path.clone(),
             source,
@@ -374,17 +372,14 @@ fn time_left(doing: &str, deadline: Instant) -> Result<Duration, BusError> {
     Ok(left)
 }
 
-fn socket_path(environment: &Environment) -> PathBuf {
-    let address = environment
-        .variable("DBUS_SYSTEM_BUS_ADDRESS")
-        .unwrap_or_default();
+fn socket_path(address: Option<&str>) -> PathBuf {
     let path = address
-        .strip_prefix("unix:path=")
+        .and_then(|address| address.strip_prefix("unix:path="))
         .and_then(|rest| rest.split([',', ';']).next());
     PathBuf::from(path.unwrap_or(SYSTEM_BUS))
 }
 
-/// Connects with a time limit: a bus that does not accept must not hold an action up (`SO_SNDTIMEO` covers connect(2)
+/// Connects with a time limit: a bus that does not accept must not hold its caller up (`SO_SNDTIMEO` covers connect(2)
 /// of a Unix socket, unix(7)).
 fn connect_by(path: &Path, deadline: Instant) -> io::Result<UnixStream> {
     let left = deadline.saturating_duration_since(Instant::now());
