@@ -8,13 +8,16 @@
 //! New content goes to a temporary file beside its target, gets owner, mode, extended attributes and mtime,
 //! is synced, and is then renamed. Left-overs of a crash are removed at the next start.
 //!
+//! A directory's mtime is a setting like any other, and every name that comes or goes disturbs it. So it is noted
+//! before the first such change and given back by [`Tree::sync`].
+//!
 //! Directories that lead to a configured path and are missing are made, owned by root with mode 0755; that is
 //! all that is ever written outside the configured paths, but for the temporary file beside a configured file.
 
 mod attributes;
 mod stage;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -57,6 +60,8 @@ pub struct DiskTree {
     unsynced: BTreeSet<EntryPath>,
     /// Whether the root itself is among it.
     root_unsynced: bool,
+    /// Directories in which names changed since the last sync, and the mtime that each has to have.
+    disturbed: BTreeMap<EntryPath, FileTime>,
 }
 
 impl DiskTree {
@@ -72,6 +77,7 @@ impl DiskTree {
             temporaries: 0,
             unsynced: BTreeSet::new(),
             root_unsynced: false,
+            disturbed: BTreeMap::new(),
         };
         tree.remove_left_overs();
         Ok(tree)
@@ -89,7 +95,7 @@ impl DiskTree {
             for name in names {
                 if name.starts_with(TEMPORARY_PREFIX) {
                     if let Ok(parent) = self.open_directory(Some(&directory)) {
-                        let _ = rustix::fs::unlinkat(&parent, name.as_slice(), AtFlags::empty());
+                        attributes::discard(&parent, &name);
                     }
                 } else if let Ok(child) = directory.join(&name) {
                     if self.coverage.covers(&child) && !beside.contains(&child) {
@@ -134,9 +140,9 @@ impl DiskTree {
         let mut above: Vec<EntryPath> = std::iter::successors(path.parent(), EntryPath::parent).collect();
         while let Some(directory) = above.pop() {
             let parent = self.open_parent(&directory)?;
+            self.disturb(&directory, &parent)?;
             match rustix::fs::mkdirat(&parent, directory.name(), PARENT_MODE) {
-                Ok(()) => self.touch_parent(&directory),
-                Err(Errno::EXIST) => {}
+                Ok(()) | Err(Errno::EXIST) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -217,13 +223,11 @@ impl DiskTree {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
             outcome => outcome?,
         };
+        self.disturb(path, &parent)?;
         match rustix::fs::unlinkat(&parent, path.name(), AtFlags::empty()) {
             Err(Errno::NOENT) => return Ok(()),
             Err(Errno::ISDIR) => {}
-            outcome => {
-                self.touch_parent(path);
-                return outcome;
-            }
+            outcome => return outcome,
         }
         for name in self.names(path)? {
             match path.join(&name) {
@@ -231,16 +235,18 @@ impl DiskTree {
                 _ => {}
             }
         }
-        self.touch_parent(path);
         match rustix::fs::unlinkat(&parent, path.name(), AtFlags::REMOVEDIR) {
             Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => Ok(()),
-            outcome => outcome,
+            outcome => {
+                self.disturbed.remove(path);
+                outcome
+            }
         }
     }
 
     /// Renames a temporary entry to `path`, in the place of whatever is there.
     fn replace(&mut self, parent: &OwnedFd, temporary: &[u8], path: &EntryPath) -> Result<(), Errno> {
-        self.touch_parent(path);
+        self.disturb(path, parent)?;
         match rustix::fs::renameat(parent, temporary, parent, path.name()) {
             Err(Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) => {
                 self.remove_entry(path)?;
@@ -260,13 +266,35 @@ impl DiskTree {
         self.unsynced.insert(path.clone());
     }
 
-    fn touch_parent(&mut self, path: &EntryPath) {
-        match path.parent() {
-            Some(parent) => {
-                self.unsynced.insert(parent);
-            }
-            None => self.root_unsynced = true,
+    /// The name `path` is about to come to `parent`, its directory, or to go from it. The mtime of a directory that is
+    /// not replicated is its own.
+    fn disturb(&mut self, path: &EntryPath, parent: &OwnedFd) -> Result<(), Errno> {
+        let Some(directory) = path.parent() else {
+            self.root_unsynced = true;
+            return Ok(());
+        };
+        if self.coverage.covers(&directory) && !self.disturbed.contains_key(&directory) {
+            let stat = rustix::fs::fstat(parent)?;
+            self.disturbed
+                .insert(directory.clone(), file_time(stat.st_mtime, stat.st_mtime_nsec));
         }
+        self.unsynced.insert(directory);
+        Ok(())
+    }
+
+    /// Gives the directories in which names changed their mtimes back.
+    fn give_mtimes_back(&self) -> Result<(), TreeError> {
+        for (directory, mtime) in &self.disturbed {
+            match self.open_directory(Some(directory)) {
+                Ok(fd) => {
+                    attributes::set_mtime(&fd, *mtime).map_err(failed("set the mtime of", directory))?;
+                }
+                // Gone, or not a directory any more.
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
+                Err(error) => return Err(failed("open", directory)(error)),
+            }
+        }
+        Ok(())
     }
 
     /// Syncs `path`, or, when it is gone, the nearest directory above it.
@@ -300,6 +328,7 @@ impl DiskTree {
 
     fn directory(&mut self, path: &EntryPath, wanted: &Attributes) -> Result<Seen, Errno> {
         let parent = self.make_parent(path)?;
+        self.disturb(path, &parent)?;
         match rustix::fs::mkdirat(&parent, path.name(), Mode::RWXU) {
             Err(Errno::EXIST) => {
                 let stat = rustix::fs::statat(&parent, path.name(), AtFlags::SYMLINK_NOFOLLOW)?;
@@ -310,21 +339,20 @@ impl DiskTree {
             }
             outcome => outcome?,
         }
-        self.touch_parent(path);
         self.touch(path);
         let fd = self.open_directory(Some(path))?;
-        attributes::apply(&fd, wanted, attributes::Times::Leave)?;
-        Ok(seen(&rustix::fs::fstat(&fd)?))
+        self.set(&fd, path, wanted)
     }
 
     fn link(&mut self, path: &EntryPath, target: &[u8], wanted: &Attributes) -> Result<Seen, Errno> {
         let parent = self.make_parent(path)?;
+        self.disturb(path, &parent)?;
         let temporary = self.temporary_name();
         rustix::fs::symlinkat(target, &parent, temporary.as_slice())?;
         let placed = attributes::apply_to_link(&parent, &temporary, wanted)
             .and_then(|()| self.replace(&parent, &temporary, path));
         if let Err(error) = placed {
-            let _ = rustix::fs::unlinkat(&parent, temporary.as_slice(), AtFlags::empty());
+            attributes::discard(&parent, &temporary);
             return Err(error);
         }
         let stat = rustix::fs::statat(&parent, path.name(), AtFlags::SYMLINK_NOFOLLOW)?;
@@ -332,14 +360,18 @@ impl DiskTree {
     }
 
     fn change_attributes(&mut self, path: &EntryPath, wanted: &Attributes) -> Result<Seen, Errno> {
-        let (fd, stat) = self.open_readable(path)?;
-        let times = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => attributes::Times::Leave,
-            _ => attributes::Times::Set,
-        };
-        attributes::apply(&fd, wanted, times)?;
+        let (fd, _) = self.open_readable(path)?;
         self.touch(path);
-        Ok(seen(&rustix::fs::fstat(&fd)?))
+        self.set(&fd, path, wanted)
+    }
+
+    /// Gives what is open at `path` its attributes.
+    fn set(&mut self, fd: &OwnedFd, path: &EntryPath, wanted: &Attributes) -> Result<Seen, Errno> {
+        attributes::apply(fd, wanted)?;
+        if let Some(mtime) = self.disturbed.get_mut(path) {
+            *mtime = wanted.mtime;
+        }
+        Ok(seen(&rustix::fs::fstat(fd)?))
     }
 }
 
@@ -408,6 +440,7 @@ impl Tree for DiskTree {
     fn stage(&mut self, path: &EntryPath) -> Result<DiskStage, TreeError> {
         let parent = self
             .make_parent(path)
+            .and_then(|parent| self.disturb(path, &parent).map(|()| parent))
             .map_err(failed("make the directory of", path))?;
         let name = self.temporary_name();
         DiskStage::create(path.clone(), parent, name)
@@ -450,10 +483,12 @@ impl Tree for DiskTree {
 
     fn sync(&mut self) -> Result<(), TreeError> {
         // Kept until all of it is durable: what failed once has to be tried again.
+        self.give_mtimes_back()?;
         for path in &self.unsynced {
             self.sync_one(path).map_err(failed("sync", path))?;
         }
         self.unsynced.clear();
+        self.disturbed.clear();
         if std::mem::take(&mut self.root_unsynced) {
             if let (Err(error), Some(root)) = (rustix::fs::fsync(&self.root), self.coverage.roots().first()) {
                 self.root_unsynced = true;
@@ -461,6 +496,11 @@ impl Tree for DiskTree {
             }
         }
         Ok(())
+    }
+
+    fn release(&mut self) {
+        let _ = self.give_mtimes_back();
+        self.disturbed.clear();
     }
 }
 

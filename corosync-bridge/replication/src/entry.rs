@@ -61,8 +61,7 @@ pub struct Attributes {
     pub uid: u32,
     /// Group.
     pub gid: u32,
-    /// Last modification. Zero for a directory: a directory's mtime tells when names in it changed, which
-    /// happens on each node in its own time.
+    /// Last modification: of the content, or, of a directory, of the names in it.
     pub mtime: FileTime,
     /// Extended attributes, sorted by name. Access control lists are among them.
     pub xattrs: Vec<Xattr>,

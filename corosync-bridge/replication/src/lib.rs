@@ -25,9 +25,8 @@
 //!
 //! # What is carried
 //! Content, owner, mode, mtime to the nanosecond, extended attributes with access control lists, symbolic links as
-//! links, empty directories, removals, changes of kind; names are bytes. Not carried: a directory's mtime (it tells
-//! when names in it changed, which happens on each node in its own time), hard links as such (each name is a file),
-//! devices, sockets, pipes, and the labels of security modules. A directory that is renamed is sent anew.
+//! links, empty directories, removals, changes of kind; names are bytes. Not carried: hard links as such (each name
+//! is a file), devices, sockets, pipes, and the labels of security modules. A directory that is renamed is sent anew.
 //!
 //! # Parts
 //! | module | what it is |

@@ -145,9 +145,14 @@ pub trait Tree: std::fmt::Debug {
     /// What the system said.
     fn remove(&mut self, path: &EntryPath) -> Result<(), TreeError>;
 
-    /// Makes everything placed, made, set and removed so far durable.
+    /// Makes everything placed, made, set and removed so far durable, and gives directories in which names changed the
+    /// mtimes that they had or were given.
     ///
     /// # Errors
     /// What the system said.
     fn sync(&mut self) -> Result<(), TreeError>;
+
+    /// Nothing more is applied for now, and local programs may change what is there. Gives directories their mtimes
+    /// back as [`Tree::sync`] does, as far as that can be done: the next comparison sees what could not.
+    fn release(&mut self);
 }

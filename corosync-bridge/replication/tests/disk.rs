@@ -188,7 +188,6 @@ fn an_empty_directory_carries_its_attributes_and_keeps_what_is_in_it() {
     let mut world = World::new();
     let wanted = Attributes {
         mode: 0o2750,
-        mtime: FileTime::default(),
         ..attributes()
     };
     world.tree.make_directory(&path("/s/d"), &wanted).unwrap();
@@ -201,6 +200,54 @@ fn an_empty_directory_carries_its_attributes_and_keeps_what_is_in_it() {
     world.tree.make_directory(&path("/s/d"), &other).unwrap();
     assert_eq!(world.found("/s/d").unwrap().attributes, other);
     assert_eq!(fs::read(world.at("/s/d/x")).unwrap(), b"1");
+}
+
+#[test]
+fn a_directory_has_the_mtime_that_was_set_once_what_changed_in_it_is_durable() {
+    let mut world = World::new();
+    let plain = attributes();
+    world.tree.make_directory(&path("/s/d"), &plain).unwrap();
+    type Change = fn(&mut World) -> Result<(), TreeError>;
+    let changes: [(&str, Change); 6] = [
+        ("a new file", |world| world.put("/s/d/x", b"1", &attributes())),
+        ("another content", |world| {
+            world.put("/s/d/x", b"2", &attributes())
+        }),
+        ("a new directory", |world| {
+            world
+                .tree
+                .make_directory(&path("/s/d/e"), &attributes())
+                .map(drop)
+        }),
+        ("a new link", |world| {
+            world
+                .tree
+                .make_link(&path("/s/d/l"), b"t", &attributes())
+                .map(drop)
+        }),
+        ("a removal", |world| world.tree.remove(&path("/s/d/x"))),
+        ("a stage that was dropped", |world| {
+            world.tree.stage(&path("/s/d/y")).map(drop)
+        }),
+    ];
+    for (what, change) in changes {
+        change(&mut world).unwrap();
+        world.tree.sync().unwrap();
+        assert_eq!(world.found("/s/d").unwrap().attributes, plain, "after {what}");
+    }
+    // A new mtime set in the middle counts, and not the one before.
+    let later = Attributes {
+        mtime: FileTime {
+            seconds: 2_000_000_000,
+            nanoseconds: 1,
+        },
+        ..plain
+    };
+    let stage = world.tree.stage(&path("/s/d/x")).unwrap();
+    world.tree.make_directory(&path("/s/d"), &later).unwrap();
+    drop(stage);
+    world.tree.sync().unwrap();
+    assert_eq!(world.found("/s/d").unwrap().attributes, later);
 }
 
 #[test]

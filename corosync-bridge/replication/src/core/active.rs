@@ -101,6 +101,7 @@ impl<F: Source> Active<F> {
         while let Some(item) = queue.pop() {
             match item {
                 Item::Path(path) => changes.push_path(path),
+                Item::Names(directory) => changes.push_names(directory),
                 Item::Scan(scan) => changes.push(Item::Scan(scan)),
                 Item::Barrier(_) => {}
             }
@@ -311,7 +312,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             None => {}
             Some(Item::Barrier(id)) if active.unreadable().is_some() => active.held.push(id),
             Some(Item::Barrier(id)) => self.requests.barrier_reached(id, active.sequence),
-            Some(Item::Path(path)) => self.examine_or_retry(path, now),
+            Some(Item::Path(path)) => {
+                self.owe_look_at_names(&path);
+                self.examine_or_retry(path, now);
+            }
+            Some(Item::Names(directory)) => self.examine_or_retry(directory, now),
             Some(Item::Scan(mut scan)) => {
                 let mut findings = Findings::default();
                 if !scan.step(&mut self.tree, &mut self.index, &*self.coverage, &mut findings) {
@@ -372,6 +377,14 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             self.search(path);
         }
         Ok(())
+    }
+
+    /// The name `path` may have come or gone: then its directory has another mtime.
+    fn owe_look_at_names(&mut self, path: &EntryPath) {
+        let directory = path.parent().filter(|directory| self.coverage.covers(directory));
+        if let (Some(active), Some(directory)) = (&mut self.active, directory) {
+            active.queue.push_names(directory);
+        }
     }
 
     /// What was written there may not be durable, even where it is what it was before.

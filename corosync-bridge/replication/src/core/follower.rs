@@ -50,13 +50,6 @@ impl<T: Tree> Default for Follower<T> {
     }
 }
 
-impl<T: Tree> Follower<T> {
-    /// Follows nobody any more. What is complete must have been committed.
-    pub(super) fn stop(&mut self) {
-        *self = Self::default();
-    }
-}
-
 /// An Active is being followed.
 #[derive(Debug)]
 struct Following {
@@ -92,6 +85,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             || !self.follower.batch.is_empty()
     }
 
+    /// Follows nobody any more. What is complete is committed; local programs may change anything from here on.
+    pub(super) fn stop_following(&mut self) {
+        self.commit();
+        self.follower = Follower::default();
+        self.tree.release();
+    }
+
     /// The Active asks for this copy to be compared; from here on everything it sends counts.
     pub(super) fn compare_delivered(&mut self, session: u64, sequence: u64) {
         if self.role == Role::Active {
@@ -99,6 +99,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
         self.commit();
         self.follower.incoming = None;
+        self.tree.release();
         self.follower.following = Some(Following {
             session,
             sequence,
@@ -137,8 +138,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 "follow the Active: change {sequence} came after change {}",
                 following.sequence
             );
+            self.stop_following();
             self.fail(message);
-            self.follower.stop();
             return;
         }
         following.sequence = sequence;

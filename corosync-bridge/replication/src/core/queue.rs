@@ -10,17 +10,21 @@ use crate::scan::Scan;
 pub(super) enum Item<F> {
     /// An entry may have changed.
     Path(EntryPath),
+    /// Names in this directory may have changed, and with them its mtime.
+    Names(EntryPath),
     /// Anything in the scan's reach may have changed.
     Scan(Scan<F>),
     /// Everything told before this has been looked at: the request with this id may go on.
     Barrier(u64),
 }
 
-/// First in, first out; a path that waits already does not wait twice.
+/// First in, first out; a path that waits already does not wait twice. Directories in which names changed come
+/// after all that changed in them, once, but before a barrier told after it.
 #[derive(Debug)]
 pub(super) struct Queue<F> {
     items: VecDeque<Item<F>>,
     waiting: BTreeSet<EntryPath>,
+    directories: BTreeSet<EntryPath>,
 }
 
 impl<F> Default for Queue<F> {
@@ -28,19 +32,25 @@ impl<F> Default for Queue<F> {
         Self {
             items: VecDeque::new(),
             waiting: BTreeSet::new(),
+            directories: BTreeSet::new(),
         }
     }
 }
 
 impl<F> Queue<F> {
     pub(super) fn is_empty(&self) -> bool {
-        self.items.is_empty()
+        self.items.is_empty() && self.directories.is_empty()
     }
 
     pub(super) fn push_path(&mut self, path: EntryPath) {
         if self.waiting.insert(path.clone()) {
             self.items.push_back(Item::Path(path));
         }
+    }
+
+    /// A name in `directory` came or went, or may have.
+    pub(super) fn push_names(&mut self, directory: EntryPath) {
+        self.directories.insert(directory);
     }
 
     pub(super) fn push(&mut self, item: Item<F>) {
@@ -60,6 +70,11 @@ impl<F> Queue<F> {
     }
 
     pub(super) fn pop(&mut self) -> Option<Item<F>> {
+        if let None | Some(Item::Barrier(_)) = self.items.front() {
+            if let Some(directory) = self.directories.pop_first() {
+                return Some(Item::Names(directory));
+            }
+        }
         let item = self.items.pop_front()?;
         if let Item::Path(path) = &item {
             self.waiting.remove(path);
@@ -69,6 +84,6 @@ impl<F> Queue<F> {
 
     /// Entries that wait.
     pub(super) fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.waiting.len() + self.directories.len()
     }
 }

@@ -175,8 +175,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     /// This node's epoch was agreed.
     fn open(&mut self, epoch: u64, cause: RoleCause) {
         let Some(me) = self.me else { return };
-        self.commit();
-        self.follower.stop();
+        self.stop_following();
         self.state.epoch = epoch;
         self.state.owner = me;
         let position = std::mem::replace(&mut self.state.position, Position { epoch, sequence: 0 });
@@ -346,8 +345,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if self.active.is_some() {
             return;
         }
-        self.commit();
-        self.follower.stop();
+        self.stop_following();
         self.source = None;
         self.announce |= self.switches.end_pause();
         if self.role == Role::Passive && self.sync != Sync::InSync && self.sync != Sync::NoSource {

@@ -6,7 +6,7 @@ use rustix::fs::{AtFlags, Gid, Mode, Stat, Timespec, Timestamps, UTIME_OMIT, Uid
 use rustix::io::Errno;
 
 use super::file_time;
-use crate::entry::{Attributes, Xattr};
+use crate::entry::{Attributes, FileTime, Xattr};
 use crate::wire::XATTR_BYTES;
 
 /// Permission bits, set-id and sticky bits of a mode.
@@ -15,25 +15,13 @@ const MODE_BITS: u32 = 0o7777;
 /// Tries to read extended attributes that change their size meanwhile.
 const XATTR_TRIES: usize = 8;
 
-/// Whether the mtime is among what is set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Times {
-    Set,
-    Leave,
-}
-
 /// Attributes of an open file or directory.
 pub(super) fn of(fd: &OwnedFd, stat: &Stat) -> Result<Attributes, Errno> {
-    let is_directory = rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Directory;
     Ok(Attributes {
         mode: stat.st_mode & MODE_BITS,
         uid: stat.st_uid,
         gid: stat.st_gid,
-        mtime: if is_directory {
-            Default::default()
-        } else {
-            file_time(stat.st_mtime, stat.st_mtime_nsec)
-        },
+        mtime: file_time(stat.st_mtime, stat.st_mtime_nsec),
         xattrs: xattrs(fd)?,
     })
 }
@@ -51,7 +39,7 @@ pub(super) fn of_link(stat: &Stat) -> Attributes {
 
 /// Gives an open file or directory these attributes. The owner first: changing it takes set-id bits and
 /// capabilities away.
-pub(super) fn apply(fd: impl AsFd, wanted: &Attributes, times: Times) -> Result<(), Errno> {
+pub(super) fn apply(fd: impl AsFd, wanted: &Attributes) -> Result<(), Errno> {
     rustix::fs::fchown(
         &fd,
         Some(Uid::from_raw(wanted.uid)),
@@ -59,9 +47,21 @@ pub(super) fn apply(fd: impl AsFd, wanted: &Attributes, times: Times) -> Result<
     )?;
     rustix::fs::fchmod(&fd, Mode::from_raw_mode(wanted.mode))?;
     apply_xattrs(&fd, &wanted.xattrs)?;
-    match times {
-        Times::Set => rustix::fs::futimens(&fd, &timestamps(wanted)),
-        Times::Leave => Ok(()),
+    set_mtime(&fd, wanted.mtime)
+}
+
+/// Gives an open file or directory this mtime, and leaves the time of its last reading alone.
+pub(super) fn set_mtime(fd: impl AsFd, mtime: FileTime) -> Result<(), Errno> {
+    rustix::fs::futimens(fd, &timestamps(mtime))
+}
+
+/// Removes the name of a temporary file, as if it had never been there: the directory keeps its mtime. What cannot be
+/// removed is harmless; it is tried again at the next start.
+pub(super) fn discard(directory: &OwnedFd, temporary: &[u8]) {
+    let mtime = rustix::fs::fstat(directory).map(|stat| file_time(stat.st_mtime, stat.st_mtime_nsec));
+    let removed = rustix::fs::unlinkat(directory, temporary, AtFlags::empty());
+    if let (Ok(mtime), Ok(())) = (mtime, removed) {
+        let _ = set_mtime(directory, mtime);
     }
 }
 
@@ -74,18 +74,23 @@ pub(super) fn apply_to_link(directory: &OwnedFd, name: &[u8], wanted: &Attribute
         Some(Gid::from_raw(wanted.gid)),
         AtFlags::SYMLINK_NOFOLLOW,
     )?;
-    rustix::fs::utimensat(directory, name, &timestamps(wanted), AtFlags::SYMLINK_NOFOLLOW)
+    rustix::fs::utimensat(
+        directory,
+        name,
+        &timestamps(wanted.mtime),
+        AtFlags::SYMLINK_NOFOLLOW,
+    )
 }
 
-fn timestamps(wanted: &Attributes) -> Timestamps {
+fn timestamps(mtime: FileTime) -> Timestamps {
     Timestamps {
         last_access: Timespec {
             tv_sec: 0,
             tv_nsec: UTIME_OMIT,
         },
         last_modification: Timespec {
-            tv_sec: wanted.mtime.seconds,
-            tv_nsec: wanted.mtime.nanoseconds.into(),
+            tv_sec: mtime.seconds,
+            tv_nsec: mtime.nanoseconds.into(),
         },
     }
 }

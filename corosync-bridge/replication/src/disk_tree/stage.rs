@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{Advice, AtFlags, Mode, OFlags, Stat};
+use rustix::fs::{Advice, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::{attributes, failed};
@@ -60,8 +60,7 @@ impl Stage for DiskStage {
 impl Drop for DiskStage {
     fn drop(&mut self) {
         if !self.placed {
-            // What stays behind is removed at the next start.
-            let _ = rustix::fs::unlinkat(&self.parent, self.name.as_slice(), AtFlags::empty());
+            attributes::discard(&self.parent, &self.name);
         }
     }
 }
@@ -76,7 +75,7 @@ pub(super) fn seal(batch: Vec<Complete<DiskStage>>) -> Vec<Result<Complete<DiskS
         .into_iter()
         .map(|complete| {
             let file = &complete.stage.file;
-            attributes::apply(file, &complete.attributes, attributes::Times::Set)
+            attributes::apply(file, &complete.attributes)
                 .map_err(failed("set attributes of the new content of", &complete.path))?;
             rustix::fs::fsync(file).map_err(failed("sync the new content of", &complete.path))?;
             Ok(complete)

@@ -84,6 +84,8 @@ pub(crate) struct Disk {
     journal: Vec<Unsynced>,
     state: Option<State>,
     inodes: u64,
+    /// Numbers the mtimes that directories get because names in them changed.
+    disturbances: u32,
     pub(crate) now_ms: u64,
     /// Counts changes of what is there.
     pub(crate) generation: u64,
@@ -114,8 +116,9 @@ impl Disk {
         self.journal.push(Unsynced { change, local });
     }
 
-    /// A local program replaces or makes an entry.
-    pub(crate) fn write(&mut self, path: &EntryPath, data: Data, attributes: Attributes) {
+    /// A local program replaces or makes an entry. Returns whether the mtime of its directory changed with it.
+    pub(crate) fn write(&mut self, path: &EntryPath, data: Data, attributes: Attributes) -> bool {
+        let mtime = attributes.mtime;
         let mut node = self.node(data, attributes);
         if let Some(before) = self
             .live
@@ -127,11 +130,38 @@ impl Disk {
                 node.inode = before.inode;
             }
         }
+        let same = self
+            .live
+            .get(path)
+            .is_some_and(|before| before.inode == node.inode);
         self.change(Change::Set(path.clone(), node), true);
+        !same && self.set_mtime_above(path, mtime, true)
     }
 
-    pub(crate) fn remove(&mut self, path: &EntryPath) {
+    /// A local program removes an entry. Returns whether the mtime of its directory changed with it.
+    pub(crate) fn remove(&mut self, path: &EntryPath, mtime: FileTime) -> bool {
         self.change(Change::Remove(path.clone()), true);
+        self.set_mtime_above(path, mtime, true)
+    }
+
+    fn set_mtime_above(&mut self, path: &EntryPath, mtime: FileTime, local: bool) -> bool {
+        path.parent()
+            .is_some_and(|directory| self.set_mtime(&directory, mtime, local))
+    }
+
+    /// Returns whether there is such a directory.
+    fn set_mtime(&mut self, directory: &EntryPath, mtime: FileTime, local: bool) -> bool {
+        let Some(mut node) = self.directory(directory).cloned() else {
+            return false;
+        };
+        node.attributes.mtime = mtime;
+        node.ctime = self.tick();
+        self.change(Change::Set(directory.clone(), node), local);
+        true
+    }
+
+    fn directory(&self, path: &EntryPath) -> Option<&Node> {
+        self.live.get(path).filter(|node| node.data == Data::Directory)
     }
 
     fn make_durable(&mut self, concerns: impl Fn(&Unsynced) -> bool) {
@@ -219,42 +249,72 @@ impl Disk {
     }
 }
 
-#[derive(Debug, Clone)]
-pub(crate) struct SimTree(pub(crate) Rc<RefCell<Disk>>);
+#[derive(Debug)]
+pub(crate) struct SimTree {
+    disk: Rc<RefCell<Disk>>,
+    /// Directories in which names changed since the last sync, and the mtimes that they have to have.
+    disturbed: BTreeMap<EntryPath, FileTime>,
+}
 
 impl SimTree {
+    pub(crate) fn new(disk: Rc<RefCell<Disk>>) -> Self {
+        Self {
+            disk,
+            disturbed: BTreeMap::new(),
+        }
+    }
+
+    /// A name in the directory of `path` comes or goes: its mtime is not the one that it had. The second stays: it is
+    /// the version.
+    fn disturb(&mut self, path: &EntryPath) {
+        let Some(directory) = path.parent() else { return };
+        let mut disk = self.disk.borrow_mut();
+        let Some(mtime) = disk.directory(&directory).map(|node| node.attributes.mtime) else {
+            return;
+        };
+        self.disturbed.entry(directory.clone()).or_insert(mtime);
+        disk.disturbances += 1;
+        let now = FileTime {
+            nanoseconds: disk.disturbances,
+            ..mtime
+        };
+        disk.set_mtime(&directory, now, false);
+    }
+
     fn writable(&self, action: &'static str, path: &EntryPath) -> Result<(), TreeError> {
-        match self.0.borrow().full {
+        match self.disk.borrow().full {
             true => Err(failed(action, path, io::ErrorKind::StorageFull)),
             false => Ok(()),
         }
     }
 
     fn readable(&self, action: &'static str, path: &EntryPath) -> Result<(), TreeError> {
-        match self.0.borrow().unreadable {
+        match self.disk.borrow().unreadable {
             true => Err(failed(action, path, io::ErrorKind::Other)),
             false => Ok(()),
         }
     }
 
-    fn make_parents(&self, path: &EntryPath) {
-        let mut disk = self.0.borrow_mut();
+    fn make_parents(&mut self, path: &EntryPath) {
         let mut above: Vec<EntryPath> = std::iter::successors(path.parent(), EntryPath::parent).collect();
         while let Some(directory) = above.pop() {
-            if disk
-                .live
-                .get(&directory)
-                .is_none_or(|node| node.data != Data::Directory)
-            {
+            let missing = self.disk.borrow().directory(&directory).is_none();
+            if missing {
+                self.disturb(&directory);
+                let mut disk = self.disk.borrow_mut();
                 let node = disk.node(Data::Directory, Attributes::default());
                 disk.change(Change::Set(directory, node), false);
             }
         }
     }
 
-    fn set(&self, path: &EntryPath, data: Data, attributes: &Attributes) -> Seen {
+    fn set(&mut self, path: &EntryPath, data: Data, attributes: &Attributes) -> Seen {
         self.make_parents(path);
-        let mut disk = self.0.borrow_mut();
+        self.disturb(path);
+        if let Some(mtime) = self.disturbed.get_mut(path) {
+            *mtime = attributes.mtime;
+        }
+        let mut disk = self.disk.borrow_mut();
         let node = disk.node(data, attributes.clone());
         let seen = disk.seen(&node);
         disk.change(Change::Set(path.clone(), node), false);
@@ -336,7 +396,7 @@ impl Tree for SimTree {
 
     fn inspect(&mut self, path: &EntryPath, known: Option<&Seen>) -> Result<Inspection, TreeError> {
         self.readable("look at", path)?;
-        let disk = self.0.borrow();
+        let disk = self.disk.borrow();
         let Some(node) = disk.live.get(path) else {
             return Ok(Inspection::Absent);
         };
@@ -349,7 +409,7 @@ impl Tree for SimTree {
 
     fn list(&mut self, path: &EntryPath) -> Result<Vec<Vec<u8>>, TreeError> {
         self.readable("list", path)?;
-        let disk = self.0.borrow();
+        let disk = self.disk.borrow();
         let children = disk
             .live
             .keys()
@@ -361,10 +421,10 @@ impl Tree for SimTree {
 
     fn open(&mut self, path: &EntryPath) -> Result<Option<SimSource>, TreeError> {
         self.readable("open", path)?;
-        let disk = self.0.borrow();
+        let disk = self.disk.borrow();
         Ok(disk.live.get(path).and_then(|node| match &node.data {
             Data::File(bytes) => Some(SimSource {
-                disk: Rc::clone(&self.0),
+                disk: Rc::clone(&self.disk),
                 path: path.clone(),
                 opened: bytes.clone(),
                 found: disk.found(node),
@@ -378,7 +438,7 @@ impl Tree for SimTree {
         for path in paths {
             self.writable("sync", path)?;
         }
-        self.0.borrow_mut().make_durable(|unsynced| {
+        self.disk.borrow_mut().make_durable(|unsynced| {
             let path = unsynced.change.path();
             paths.iter().any(|hard| path == hard || hard.is_beneath(path))
         });
@@ -386,12 +446,12 @@ impl Tree for SimTree {
     }
 
     fn harden_all(&mut self) -> Result<(), TreeError> {
-        let full = self.0.borrow().full;
+        let full = self.disk.borrow().full;
         if full {
             let path = EntryPath::new(b"/s").expect("a plain path");
             return Err(failed("sync", &path, io::ErrorKind::StorageFull));
         }
-        self.0.borrow_mut().make_durable(|_| true);
+        self.disk.borrow_mut().make_durable(|_| true);
         Ok(())
     }
 
@@ -399,7 +459,7 @@ impl Tree for SimTree {
         self.writable("stage", path)?;
         self.make_parents(path);
         Ok(SimStage {
-            disk: Rc::clone(&self.0),
+            disk: Rc::clone(&self.disk),
             path: path.clone(),
             bytes: Vec::new(),
         })
@@ -436,7 +496,7 @@ impl Tree for SimTree {
 
     fn set_attributes(&mut self, path: &EntryPath, attributes: &Attributes) -> Result<Seen, TreeError> {
         self.writable("set attributes of", path)?;
-        let mut disk = self.0.borrow_mut();
+        let mut disk = self.disk.borrow_mut();
         let Some(mut node) = disk.live.get(path).cloned() else {
             return Err(failed("set attributes of", path, io::ErrorKind::NotFound));
         };
@@ -449,15 +509,26 @@ impl Tree for SimTree {
 
     fn remove(&mut self, path: &EntryPath) -> Result<(), TreeError> {
         self.writable("remove", path)?;
-        if self.0.borrow().live.contains_key(path) {
-            self.0.borrow_mut().change(Change::Remove(path.clone()), false);
+        if self.disk.borrow().live.contains_key(path) {
+            self.disturb(path);
+            self.disturbed
+                .retain(|directory, _| directory != path && !directory.is_beneath(path));
+            self.disk.borrow_mut().change(Change::Remove(path.clone()), false);
         }
         Ok(())
     }
 
     fn sync(&mut self) -> Result<(), TreeError> {
-        self.0.borrow_mut().make_durable(|unsynced| !unsynced.local);
+        self.release();
+        self.disk.borrow_mut().make_durable(|unsynced| !unsynced.local);
         Ok(())
+    }
+
+    fn release(&mut self) {
+        let mut disk = self.disk.borrow_mut();
+        for (directory, mtime) in std::mem::take(&mut self.disturbed) {
+            disk.set_mtime(&directory, mtime, false);
+        }
     }
 }
 

@@ -337,7 +337,7 @@ impl World {
         let core = Core::new(
             options,
             Rc::new(Everything),
-            SimTree(Rc::clone(&node.disk)),
+            SimTree::new(Rc::clone(&node.disk)),
             SimState(Rc::clone(&node.disk)),
         );
         node.bridge = Some(Bridge {
@@ -470,10 +470,11 @@ impl World {
                 .filter(|other| other.is_beneath(&target))
                 .cloned()
                 .collect();
-            disk.remove(&target);
+            let above = disk.remove(&target, attributes(self.version).mtime);
             for path in gone.into_iter().chain([target.clone()]) {
                 self.writes.entry(path).or_default().push((self.version, false));
             }
+            self.wrote_above(&target, above);
         } else {
             for above in [path("/s"), path("/s/d"), path("/s/d/e")] {
                 let needed = target.is_beneath(&above);
@@ -483,11 +484,12 @@ impl World {
                         .get(&above)
                         .is_none_or(|node| node.data != Data::Directory)
                 {
-                    disk.write(&above, Data::Directory, attributes(self.version));
+                    let higher = disk.write(&above, Data::Directory, attributes(self.version));
                     self.writes
                         .entry(above.clone())
                         .or_default()
                         .push((self.version, true));
+                    self.wrote_above(&above, higher);
                     touched.push(above);
                 }
             }
@@ -504,16 +506,17 @@ impl World {
                 }
             }
             let keep = disk.live.get(&target).filter(|_| self.dice.one_in(4)).cloned();
-            match keep {
+            let above = match keep {
                 // Only the attributes.
                 Some(node) => {
                     if node.data == Data::File(TORN.to_vec()) {
                         self.torn.insert(self.version);
                     }
-                    disk.write(&target, node.data, attributes(self.version));
+                    disk.write(&target, node.data, attributes(self.version))
                 }
                 None => disk.write(&target, data, attributes(self.version)),
-            }
+            };
+            self.wrote_above(&target, above);
             self.writes
                 .entry(target.clone())
                 .or_default()
@@ -525,6 +528,16 @@ impl World {
         drop(disk);
         if self.dice.one_in(20) {
             self.lose_hints(at);
+        }
+    }
+
+    /// Nobody tells of the new mtime of the directory that `path` is in.
+    fn wrote_above(&mut self, path: &EntryPath, changed: bool) {
+        if let Some(directory) = path.parent().filter(|_| changed) {
+            self.writes
+                .entry(directory)
+                .or_default()
+                .push((self.version, true));
         }
     }
 
@@ -741,7 +754,7 @@ impl World {
         for (path, version) in floor {
             match image.get(path) {
                 // Made on the way to something else, while a comparison was under way.
-                Some(node) if node.data == Data::Directory && node.attributes == Attributes::default() => {}
+                Some(node) if node.data == Data::Directory && node.attributes.mtime.seconds == 0 => {}
                 Some(node) => {
                     let found = node.attributes.mtime.seconds as Version;
                     assert!(

@@ -1,0 +1,284 @@
+//! Cores on real directories, with a network that delivers at once.
+
+#![allow(dead_code, reason = "every test program uses a part of it")]
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use bmc_replication::{
+    Answer, Core, Coverage, DiskTree, EntryPath, Event, NodeId, Notice, Options, Report, Request, Rule,
+    StateFile, Sync, Timing,
+};
+
+/// Turns after which two quiet cores must have come to rest.
+pub(crate) const TURNS: usize = 100_000;
+
+pub(crate) const A: NodeId = NodeId(1);
+pub(crate) const B: NodeId = NodeId(2);
+
+/// How often `/s/log` is looked at.
+pub(crate) const PERIOD: Duration = Duration::from_secs(60);
+
+/// `/s` is replicated but for `/s/private`, and the file `/etc/one`; a narrow node has only `/etc/one`. `/s/log` travels
+/// periodically, `/etc/board` when a sibling joins.
+#[derive(Debug)]
+pub(crate) struct Configured {
+    pub(crate) narrow: bool,
+}
+
+impl Coverage for Configured {
+    fn roots(&self) -> Vec<EntryPath> {
+        let all = vec![path("/s"), path("/s/log"), path("/etc/one"), path("/etc/board")];
+        all.into_iter().filter(|root| self.covers(root)).collect()
+    }
+
+    fn covers(&self, entry: &EntryPath) -> bool {
+        let private = *entry == path("/s/private") || entry.is_beneath(&path("/s/private"));
+        let beneath = *entry == path("/s") || entry.is_beneath(&path("/s"));
+        let wide = *entry == path("/etc/board") || (beneath && !private);
+        *entry == path("/etc/one") || (wide && !self.narrow)
+    }
+
+    fn rule(&self, entry: &EntryPath) -> Rule {
+        let log = path("/s/log");
+        let timing = if *entry == log || entry.is_beneath(&log) {
+            Timing::Periodic(PERIOD)
+        } else if *entry == path("/etc/board") {
+            Timing::AtJoin
+        } else {
+            Timing::Immediate
+        };
+        Rule {
+            timing,
+            ..Rule::default()
+        }
+    }
+}
+
+pub(crate) fn path(text: &str) -> EntryPath {
+    EntryPath::new(text.as_bytes()).expect("a plain path")
+}
+
+pub(crate) struct Node {
+    pub(crate) root: tempfile::TempDir,
+    pub(crate) state: tempfile::TempDir,
+    pub(crate) narrow: bool,
+    pub(crate) core: Core<DiskTree, StateFile>,
+    pub(crate) answers: Vec<Answer>,
+}
+
+impl Node {
+    pub(crate) fn new(narrow: bool) -> Self {
+        let root = tempfile::tempdir().expect("a directory");
+        let state = tempfile::tempdir().expect("a directory");
+        fs::create_dir(root.path().join("s")).expect("a directory");
+        fs::create_dir(root.path().join("etc")).expect("a directory");
+        let core = core(root.path(), state.path(), narrow, false);
+        Self {
+            root,
+            state,
+            narrow,
+            core,
+            answers: Vec::new(),
+        }
+    }
+
+    pub(crate) fn at(&self, path: &str) -> PathBuf {
+        self.root.path().join(path.trim_start_matches('/'))
+    }
+
+    pub(crate) fn report(&self) -> Report {
+        self.core.report(Duration::ZERO)
+    }
+
+    /// The bridge dies and comes back.
+    pub(crate) fn restart(&mut self, resume_as_active: bool) {
+        self.core = core(self.root.path(), self.state.path(), self.narrow, resume_as_active);
+    }
+}
+
+pub(crate) fn core(
+    root: &Path,
+    state: &Path,
+    narrow: bool,
+    resume_as_active: bool,
+) -> Core<DiskTree, StateFile> {
+    let coverage = Rc::new(Configured { narrow });
+    let tree = DiskTree::new(root, Rc::clone(&coverage) as Rc<dyn Coverage>).expect("a tree");
+    Core::new(
+        Options { resume_as_active },
+        coverage,
+        tree,
+        StateFile::new(state),
+    )
+}
+
+pub(crate) struct Pair {
+    pub(crate) nodes: BTreeMap<NodeId, Node>,
+    pub(crate) members: Vec<NodeId>,
+    /// Bytes that went over the network.
+    pub(crate) sent: RefCell<usize>,
+    pub(crate) requests: u64,
+    pub(crate) now: Duration,
+}
+
+impl Pair {
+    /// Both in the group, A the Active and B in sync.
+    pub(crate) fn new() -> Self {
+        let mut pair = Self::of(Node::new(false), Node::new(false));
+        pair.ask(A, Request::Promote).expect("A is promoted");
+        pair.settle();
+        assert_eq!(pair.nodes[&B].report().sync, Sync::InSync);
+        pair
+    }
+
+    pub(crate) fn of(a: Node, b: Node) -> Self {
+        let mut pair = Self {
+            nodes: BTreeMap::from([(A, a), (B, b)]),
+            members: Vec::new(),
+            sent: RefCell::new(0),
+            requests: 0,
+            now: Duration::ZERO,
+        };
+        pair.membership(&[A, B]);
+        pair
+    }
+
+    pub(crate) fn membership(&mut self, members: &[NodeId]) {
+        self.members = members.to_vec();
+        for &me in members {
+            let node = self.nodes.get_mut(&me).expect("a node");
+            node.core.handle(&Event::Membership { me, members }, self.now);
+        }
+        self.settle();
+    }
+
+    /// Lets both work until neither has anything to do.
+    pub(crate) fn settle(&mut self) {
+        for _ in 0..TURNS {
+            if !self.turn() {
+                return;
+            }
+        }
+        panic!("the nodes do not come to rest: {:#?}", self.nodes[&A].report());
+    }
+
+    pub(crate) fn turn(&mut self) -> bool {
+        let mut busy = false;
+        let mut messages = VecDeque::new();
+        let members = &self.members;
+        for (&id, node) in self.nodes.iter_mut().filter(|(id, _)| members.contains(id)) {
+            if node.core.has_work(self.now) {
+                busy = true;
+                node.core.work(self.now);
+            }
+            while let Some(message) = node.core.next_message() {
+                messages.push_back((id, message));
+            }
+            node.answers.extend(node.core.take_answers());
+        }
+        for (from, bytes) in messages {
+            busy = true;
+            *self.sent.borrow_mut() += bytes.len();
+            for (_, node) in self.nodes.iter_mut().filter(|(id, _)| members.contains(id)) {
+                node.core
+                    .handle(&Event::Delivered { from, bytes: &bytes }, self.now);
+            }
+        }
+        busy
+    }
+
+    pub(crate) fn ask(&mut self, node: NodeId, request: Request) -> Result<(), String> {
+        self.requests += 1;
+        let (id, now) = (self.requests, self.now);
+        let core = &mut self.nodes.get_mut(&node).expect("a node").core;
+        let deadline = Some(now + Duration::from_secs(1));
+        core.handle(
+            &Event::Request {
+                id,
+                request,
+                deadline,
+            },
+            now,
+        );
+        self.settle();
+        for _ in 0..2 {
+            let asked = self.nodes.get_mut(&node).expect("a node");
+            if let Some(index) = asked.answers.iter().position(|answer| answer.id == id) {
+                return asked
+                    .answers
+                    .remove(index)
+                    .outcome
+                    .map_err(|error| error.to_string());
+            }
+            // Nothing moves any more: only the deadline can answer.
+            self.pass(Duration::from_secs(1));
+        }
+        panic!("{request:?} was never answered");
+    }
+
+    pub(crate) fn pass(&mut self, time: Duration) {
+        self.now += time;
+        for node in self.nodes.values_mut() {
+            if node.core.deadline().is_some_and(|deadline| deadline <= self.now) {
+                node.core.handle(&Event::Tick, self.now);
+            }
+        }
+        self.settle();
+    }
+
+    /// A program changes something on a node, and the kernel tells of it.
+    pub(crate) fn change(&mut self, node: NodeId, at: &str, change: impl FnOnce(&Path)) {
+        let node = self.nodes.get_mut(&node).expect("a node");
+        change(&node.at(at));
+        node.core.handle(&Event::Changed(Path::new(at)), self.now);
+    }
+
+    pub(crate) fn write(&mut self, node: NodeId, at: &str, content: impl AsRef<[u8]>) {
+        self.change(node, at, |path| fs::write(path, content).expect("a written file"));
+    }
+
+    /// Names and contents of the files in `/s`.
+    pub(crate) fn contents(&self, node: NodeId) -> BTreeMap<PathBuf, Vec<u8>> {
+        let entries = fs::read_dir(self.nodes[&node].at("/s")).expect("a directory");
+        entries
+            .map(|entry| entry.expect("an entry"))
+            .map(|entry| (entry.file_name().into(), fs::read(entry.path()).expect("a file")))
+            .collect()
+    }
+
+    /// Fails unless both copies are the same, to the last attribute, and a full synchronisation finds nothing to send.
+    pub(crate) fn assert_alike(&mut self) {
+        self.ask(A, Request::Flush).expect("a flush");
+        let [a, b] = [A, B].map(|node| {
+            copies::Copy::read(&self.nodes[&node].at("/s"), &["private"]).expect("a readable copy")
+        });
+        assert_eq!(a.differences(&b), [""; 0]);
+        self.take_notices();
+        self.ask(A, Request::FullSync).expect("a full synchronisation");
+        let compared = self.take_notices();
+        let nothing = |notice: &Notice| {
+            matches!(
+                notice,
+                Notice::CompareFinished {
+                    node: B,
+                    entries: 0,
+                    ..
+                }
+            )
+        };
+        assert!(compared.iter().any(nothing), "{compared:?}");
+    }
+
+    fn take_notices(&mut self) -> Vec<Notice> {
+        self.nodes.get_mut(&A).expect("a node").core.take_notices()
+    }
+
+    pub(crate) fn read(&self, node: NodeId, at: &str) -> Option<Vec<u8>> {
+        fs::read(self.nodes[&node].at(at)).ok()
+    }
+}
