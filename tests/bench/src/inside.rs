@@ -5,9 +5,10 @@
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 use inotify::{Inotify, WatchMask};
@@ -154,6 +155,103 @@ pub(crate) fn watch_settings(folder: &Path) -> Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+/// Makes the files `first` to `end` of `size` bytes, a thousand in a folder.
+pub(crate) fn fill(folder: &Path, first: u32, end: u32, size: usize) -> Result<()> {
+    for number in first..end {
+        let folder = folder.join((number / 1000).to_string());
+        fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+        let mut content = format!("{number} ").into_bytes();
+        content.resize(size, b'.');
+        let path = folder.join(number.to_string());
+        fs::write(&path, content).with_context(|| format!("write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Changes one page in the middle of a file of `folder` for every name on standard input, and prints when it was
+/// closed.
+pub(crate) fn change_page(folder: &Path) -> Result<()> {
+    const PAGE: [u8; 4096] = [b'!'; 4096];
+    for name in io::stdin().lock().lines() {
+        let name = name.context("read the next name")?;
+        let path = folder.join(&name);
+        let file = File::options().write(true).open(&path);
+        let file = file.with_context(|| format!("open {}", path.display()))?;
+        file.write_all_at(&PAGE, file.metadata()?.len() / 2)?;
+        // Far from the time of the last change: within the same second, rsync would not send it at all.
+        file.set_modified(SystemTime::now() + Duration::from_secs(60))?;
+        drop(file);
+        say(&name)?;
+    }
+    Ok(())
+}
+
+/// Does what the receiver of a small change does with its disk, `count` times, and prints how long each took.
+pub(crate) fn write_durably(count: u32, size: usize) -> Result<()> {
+    let folder = Path::new("/var/lib/bmc-ha-bench-durable");
+    fs::create_dir_all(folder)?;
+    let directory = File::open(folder)?;
+    let (temporary, path) = (folder.join("temporary"), folder.join("file"));
+    for _ in 0..count {
+        let start = Instant::now();
+        let mut file = File::create(&temporary)?;
+        file.write_all(&vec![b'.'; size])?;
+        file.sync_all()?;
+        fs::rename(&temporary, &path)?;
+        directory.sync_all()?;
+        println!("durable {}", start.elapsed().as_micros());
+    }
+    Ok(fs::remove_dir_all(folder)?)
+}
+
+/// Runs a command for each event in `folder`, one after the other, with the changed path and `target` behind it: what
+/// phosphor-data-sync does with rsync. Ends with its unit.
+pub(crate) fn sync_each(folder: &Path, target: &str, argv: &[String]) -> Result<()> {
+    let (program, arguments) = argv.split_first().context("no command")?;
+    let mut inotify = Inotify::init().context("start inotify")?;
+    let changes = WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO | WatchMask::MOVED_FROM | WatchMask::DELETE;
+    inotify
+        .watches()
+        .add(folder, changes)
+        .with_context(|| format!("watch {}", folder.display()))?;
+    let mut buffer = [0; 4096];
+    loop {
+        for event in inotify
+            .read_events_blocking(&mut buffer)
+            .context("read inotify events")?
+        {
+            if let Some(name) = event.name {
+                let status = Command::new(program)
+                    .args(arguments)
+                    .arg(folder.join(name))
+                    .arg(target)
+                    .status();
+                let status = status.with_context(|| format!("run {program}"))?;
+                if !status.success() {
+                    eprintln!("{program} for {}: {status}", name.to_string_lossy());
+                }
+            }
+        }
+    }
+}
+
+/// Runs a command to its end and prints how long it took.
+pub(crate) fn time(argv: &[String]) -> Result<()> {
+    let (program, arguments) = argv.split_first().context("no command")?;
+    let start = Instant::now();
+    let status = Command::new(program)
+        .args(arguments)
+        .stdout(Stdio::null())
+        .status();
+    let status = status.with_context(|| format!("run {program}"))?;
+    let took = start.elapsed();
+    if !status.success() {
+        bail!("{program}: {status}");
+    }
+    println!("{}", took.as_micros());
     Ok(())
 }
 

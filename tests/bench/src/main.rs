@@ -43,11 +43,14 @@ enum Part {
         #[arg(long, default_value_t = 300)]
         count: u32,
     },
-    /// A 1 KiB setting from close() on the Active to visible on the Passive, next to a CPG round trip.
+    /// Changes, bursts and full syncs, next to rsync per event over stunnel and to lsyncd; and the bridge's memory.
     Replication {
-        /// How many changes.
+        /// How many changes of 1 KiB.
         #[arg(long, default_value_t = 300)]
         count: u32,
+        /// A little of everything, to see that it works.
+        #[arg(long)]
+        quick: bool,
     },
     /// The Active's power cut, next to stock Pacemaker moving one address without fencing.
     Failover {
@@ -55,7 +58,7 @@ enum Part {
         #[arg(long, default_value_t = 3)]
         rounds: u32,
     },
-    /// Size of the programs on flash, and memory of the bridge.
+    /// Size of the programs on flash.
     Sizes,
 }
 
@@ -86,6 +89,43 @@ enum Inside {
     WatchSettings {
         #[arg(long)]
         folder: PathBuf,
+    },
+    /// Makes many files.
+    Fill {
+        #[arg(long)]
+        folder: PathBuf,
+        #[arg(long)]
+        first: u32,
+        #[arg(long)]
+        end: u32,
+        #[arg(long)]
+        size: usize,
+    },
+    /// Changes one page of the file of each name on standard input.
+    ChangePage {
+        #[arg(long)]
+        folder: PathBuf,
+    },
+    /// Times durable writes.
+    WriteDurably {
+        #[arg(long)]
+        count: u32,
+        #[arg(long)]
+        size: usize,
+    },
+    /// Runs a command for each event in a folder.
+    SyncEach {
+        #[arg(long)]
+        folder: PathBuf,
+        #[arg(long)]
+        target: String,
+        #[arg(last = true)]
+        argv: Vec<String>,
+    },
+    /// Times a command.
+    Time {
+        #[arg(last = true)]
+        argv: Vec<String>,
     },
     /// Answers each CPG message.
     CpgEcho,
@@ -118,8 +158,7 @@ fn all() -> Result<()> {
     sizes::programs()?;
     with_lab(|lab, active| {
         monitors::run(lab, active, 300)?;
-        replication::run(lab, active, 300)?;
-        sizes::memory(lab, active)
+        replication::run(lab, active, replication::Plan::whole(300))
     })?;
     failover::run(3)
 }
@@ -128,12 +167,14 @@ fn one(part: Part) -> Result<()> {
     lab::clear_when_interrupted(&[LAB])?;
     match part {
         Part::Monitors { count } => with_lab(|lab, active| monitors::run(lab, active, count)),
-        Part::Replication { count } => with_lab(|lab, active| replication::run(lab, active, count)),
-        Part::Failover { rounds } => failover::run(rounds),
-        Part::Sizes => {
-            sizes::programs()?;
-            with_lab(sizes::memory)
+        Part::Replication { quick: true, .. } => {
+            with_lab(|lab, active| replication::run(lab, active, replication::Plan::QUICK))
         }
+        Part::Replication { count, .. } => {
+            with_lab(|lab, active| replication::run(lab, active, replication::Plan::whole(count)))
+        }
+        Part::Failover { rounds } => failover::run(rounds),
+        Part::Sizes => sizes::programs(),
     }
 }
 
@@ -155,6 +196,16 @@ fn run_inside(inside: &Inside) -> Result<()> {
         Inside::Cases { count } => inside::run_cases(*count),
         Inside::WriteSettings { folder, size } => inside::write_settings(folder, *size),
         Inside::WatchSettings { folder } => inside::watch_settings(folder),
+        Inside::Fill {
+            folder,
+            first,
+            end,
+            size,
+        } => inside::fill(folder, *first, *end, *size),
+        Inside::ChangePage { folder } => inside::change_page(folder),
+        Inside::WriteDurably { count, size } => inside::write_durably(*count, *size),
+        Inside::SyncEach { folder, target, argv } => inside::sync_each(folder, target, argv),
+        Inside::Time { argv } => inside::time(argv),
         Inside::CpgEcho => cpg::echo(),
         Inside::CpgPing { count, size } => cpg::ping(*count, *size),
     }

@@ -1,130 +1,220 @@
-//! A changed setting, from close() on the Active until it is visible on the Passive.
+//! Replication next to what it replaces: phosphor-data-sync's rsync per event through stunnel, and lsyncd, in the same
+//! run, between the same two BMCs, encrypted all.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
-use std::time::Duration;
+mod changes;
+mod contender;
+mod cost;
+mod full_sync;
+mod memory;
+mod remote;
+mod round_trip;
+mod tunnel;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use lab::{Lab, Node};
 
 use crate::stats::{Summary, milliseconds, ratio};
-use crate::{OWN_NAME, programs, table};
+use crate::table;
 
-/// A folder of settings that the lab replicates.
-const FOLDER: &str = "/var/lib/phosphor-settings-manager/settings/bench";
-/// One setting; phosphor-settings' own files are smaller.
-const SIZE: usize = 1024;
+use contender::Contender;
+use cost::{Cost, Idle};
+use round_trip::RoundTrip;
+use tunnel::Tunnel;
 
-/// Measures `count` changes, one after the other, and `count` CPG round trips of the same size.
-pub(crate) fn run(lab: &Lab, active: Node, count: u32) -> Result<()> {
-    let passive = active.sibling();
-    let size = SIZE.to_string();
-    let mut writer = Inside::start(
+/// How much is measured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    /// Changes of 1 KiB, one after the other; a tenth as many of 1 MiB.
+    pub(crate) changes: u32,
+    /// Files written at once.
+    pub(crate) burst: u32,
+    /// Settings that are changed twice, the second time once the first change has arrived.
+    pub(crate) rewrites: u32,
+    /// Sizes of full synchronisations, in files.
+    pub(crate) full_syncs: &'static [u32],
+    /// Numbers of files at which the bridge's memory is read.
+    pub(crate) memory: &'static [u32],
+}
+
+impl Plan {
+    /// Everything; about a quarter of an hour, most of it rsync's.
+    pub(crate) const fn whole(changes: u32) -> Self {
+        Self {
+            changes,
+            burst: 1000,
+            rewrites: 40,
+            full_syncs: &[2_000, 20_000],
+            memory: &[2_000, 20_000, 100_000],
+        }
+    }
+
+    /// Enough to see that all of it works; about two minutes.
+    pub(crate) const QUICK: Self = Self {
+        changes: 20,
+        burst: 50,
+        rewrites: 5,
+        full_syncs: &[500],
+        memory: &[500],
+    };
+}
+
+/// A line of the table: what one contender needed for one thing.
+struct Line {
+    time: Option<Summary>,
+    cost: Cost,
+    /// Changes that were given up on.
+    lost: usize,
+}
+
+/// Measures everything and prints it.
+pub(crate) fn run(lab: &Lab, active: Node, plan: Plan) -> Result<()> {
+    let tunnel = Tunnel::up(lab, active)?;
+    let idle = Idle::of(lab)?;
+    let bench = Bench {
         lab,
         active,
-        &["write-settings", "--folder", FOLDER, "--size", &size],
-    )?;
-    // The folder has to be there before it can be watched.
-    writer.write("0")?;
-    writer.read()?;
-    lab.wait_setting(
-        passive,
-        &format!("{FOLDER}/0"),
-        &lab.read_setting(active, &format!("{FOLDER}/0"))?,
-    )?;
-    let mut watcher = Inside::start(lab, passive, &["watch-settings", "--folder", FOLDER])?;
-    watcher.read()?;
+        tunnel: &tunnel,
+        idle,
+    };
+    let round_trip = round_trip::measure(lab, active, plan.changes)?;
+    print_round_trip(&round_trip);
 
-    let mut times = Vec::new();
-    for number in 1..=count {
-        let name = number.to_string();
-        writer.write(&name)?;
-        let (_, closed) = writer.read()?;
-        let visible = loop {
-            let (seen, at) = watcher.read()?;
-            if seen == name {
-                break at;
-            }
-        };
-        times.push(Duration::from_micros(visible.saturating_sub(closed)));
+    let mut rows = vec![table::row([
+        "",
+        "p50",
+        "p99",
+        "rsync takes",
+        "CPU",
+        "KiB sent",
+        "never arrived",
+    ])];
+    for case in cases(plan) {
+        eprintln!("bench: {}", case.name);
+        let mut lines = Vec::new();
+        for contender in case.contenders {
+            lines.push((*contender, (case.measure)(&bench, *contender)?));
+        }
+        rows.push(vec![case.name.clone()]);
+        let rsync = lines
+            .iter()
+            .find(|(contender, _)| *contender == Contender::Rsync)
+            .and_then(|(_, line)| line.time);
+        rows.extend(
+            lines
+                .iter()
+                .map(|(contender, line)| cells(*contender, line, rsync)),
+        );
     }
-    drop((writer, watcher));
-    lab.run(active, &["rm", "-r", FOLDER])?;
+    drop(tunnel);
+    table::print("Replication", &rows);
+    println!("{LEGEND}");
+    memory::run(lab, active, plan.memory)
+}
 
-    let change = Summary::of(times).context("nothing was measured")?;
-    let round_trip = cpg_round_trip(lab, active, count)?;
+const LEGEND: &str = "
+  All times are from close() of the last write, or from the start of a full sync, until the last change is visible on
+  the Passive under its name. bmc-ha and rsync --fsync make a file durable before it gets its name; rsync as
+  phosphor-data-sync runs it, and lsyncd, leave that to the kernel. CPU: corosync and bridge, or rsync, stunnel and what
+  starts rsync, on both BMCs. Sent: by both, on both links; Corosync sends everything on each of the two. Both without
+  what an idle cluster uses.";
+
+/// What all cases measure with.
+struct Bench<'lab> {
+    lab: &'lab Lab,
+    active: Node,
+    tunnel: &'lab Tunnel<'lab>,
+    idle: Idle,
+}
+
+type Measure = dyn Fn(&Bench<'_>, Contender) -> Result<Line>;
+
+/// Something that is measured for several contenders.
+struct Case {
+    name: String,
+    contenders: &'static [Contender],
+    measure: Box<Measure>,
+}
+
+const ALL: &[Contender] = &[
+    Contender::BmcHa,
+    Contender::Rsync,
+    Contender::RsyncDurable,
+    Contender::Lsyncd,
+];
+
+fn cases(plan: Plan) -> Vec<Case> {
+    let mut cases = vec![
+        Case {
+            name: format!("change of 1 KiB, {} times", plan.changes),
+            contenders: ALL,
+            measure: Box::new(move |bench, contender| bench.changes(contender, plan.changes, 1 << 10)),
+        },
+        Case {
+            name: format!("change of 1 MiB, {} times", plan.changes / 10),
+            contenders: ALL,
+            measure: Box::new(move |bench, contender| bench.changes(contender, plan.changes / 10, 1 << 20)),
+        },
+        Case {
+            name: format!("{} new files of 1 KiB at once", plan.burst),
+            contenders: ALL,
+            measure: Box::new(move |bench, contender| bench.burst(contender, plan.burst)),
+        },
+        Case {
+            name: format!("second change of the same size, {} times", plan.rewrites),
+            contenders: ALL,
+            measure: Box::new(move |bench, contender| bench.rewrites(contender, plan.rewrites)),
+        },
+        Case {
+            name: "64 MiB with one changed page".to_owned(),
+            contenders: ALL,
+            measure: Box::new(|bench, contender| bench.one_page(contender)),
+        },
+    ];
+    for &files in plan.full_syncs {
+        for state in [full_sync::Copy::Empty, full_sync::Copy::Equal] {
+            cases.push(Case {
+                name: format!("full sync of {files} files of 2 KiB, {state}"),
+                // lsyncd runs one rsync.
+                contenders: &[Contender::BmcHa, Contender::Rsync, Contender::RsyncDurable],
+                measure: Box::new(move |bench, contender| bench.full_sync(contender, files, state)),
+            });
+        }
+    }
+    cases
+}
+
+fn cells(contender: Contender, line: &Line, rsync: Option<Summary>) -> Vec<String> {
+    let time = |part: fn(&Summary) -> std::time::Duration| {
+        line.time
+            .as_ref()
+            .map_or_else(|| "-".to_owned(), |time| milliseconds(part(time)))
+    };
+    let factor = match (&line.time, rsync) {
+        (Some(time), Some(rsync)) => ratio(rsync.median, time.median),
+        _ => "-".to_owned(),
+    };
+    table::row([
+        &format!("  {contender}"),
+        &time(|time| time.median),
+        &time(|time| time.p99),
+        &factor,
+        &milliseconds(line.cost.cpu),
+        &(line.cost.bytes / 1024).to_string(),
+        &line.lost.to_string(),
+    ])
+}
+
+fn print_round_trip(round_trip: &RoundTrip) {
     let cells = |name: &str, summary: Summary| {
-        let (median, p99) = (milliseconds(summary.median), milliseconds(summary.p99));
-        table::row([name, &median, &p99, &ratio(summary.median, round_trip.median)])
+        table::row([name, &milliseconds(summary.median), &milliseconds(summary.p99)])
     };
     let rows = [
-        table::row(["1 KiB", "median", "p99", "to a round trip"]),
-        cells("CPG round trip, encrypted", round_trip),
-        cells("setting: close() to visible, durable", change),
+        table::row(["below everything", "p50", "p99"]),
+        cells("CPG round trip of 1 KiB, encrypted", round_trip.message),
+        cells(
+            "write, fsync, rename, fsync of the directory",
+            round_trip.durable_write,
+        ),
     ];
-    table::print(&format!("Replication, {count} changes"), &rows);
-    Ok(())
-}
-
-/// Multicast and the sibling's answer, in a group of its own on the same corosync.
-fn cpg_round_trip(lab: &Lab, active: Node, count: u32) -> Result<Summary> {
-    let mut echo = Inside::start(lab, active.sibling(), &["cpg-echo"])?;
-    echo.read()?;
-    let (count, size) = (count.to_string(), SIZE.to_string());
-    let mut ping = Inside::start(lab, active, &["cpg-ping", "--count", &count, "--size", &size])?;
-    let mut times = Vec::new();
-    while let Ok((_, microseconds)) = ping.read() {
-        times.push(Duration::from_micros(microseconds));
-    }
-    Summary::of(times).context("no CPG round trip was measured")
-}
-
-/// A part of this program that runs in a BMC; ends when dropped.
-struct Inside {
-    child: Child,
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
-}
-
-impl Inside {
-    fn start(lab: &Lab, node: Node, arguments: &[&str]) -> Result<Self> {
-        let program = programs::path(OWN_NAME);
-        let argv: Vec<&str> = [program.as_str(), "inside"]
-            .iter()
-            .chain(arguments)
-            .copied()
-            .collect();
-        let mut child = lab
-            .command(node, &argv)?
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("start {arguments:?} in {node}"))?;
-        let stdin = child.stdin.take().context("no pipe to the BMC")?;
-        let stdout = BufReader::new(child.stdout.take().context("no pipe from the BMC")?);
-        Ok(Self { child, stdin, stdout })
-    }
-
-    fn write(&mut self, line: &str) -> Result<()> {
-        writeln!(self.stdin, "{line}").context("write to the BMC")
-    }
-
-    /// A word and a time in microseconds.
-    fn read(&mut self) -> Result<(String, u64)> {
-        let mut line = String::new();
-        self.stdout.read_line(&mut line).context("read from the BMC")?;
-        let (word, time) = line
-            .trim()
-            .split_once(' ')
-            .with_context(|| format!("the BMC said {line:?}"))?;
-        Ok((word.to_owned(), time.parse()?))
-    }
-}
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        // Both fail only when it ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    table::print("What a change cannot be faster than", &rows);
 }
