@@ -13,6 +13,12 @@
 //! applying, to be as fresh as it can, but acknowledges nothing more and is not in sync until the Active has
 //! compared again.
 //!
+//! # Large contents
+//! A content that does not fit into one message travels in pieces, one content at a time, and takes its sequence when its
+//! last byte was read as one state. Small changes go before the next piece, but not for good: neither they nor large
+//! contents nor a comparison keep the others waiting forever. A change that replaces what is on its way, or a directory
+//! above it, ends the transfer. A barrier waits for the large contents that were told of before it.
+//!
 //! # Joining
 //! The Active asks a Passive that is not in sync to be compared ([`Message::Compare`]). From there on the Passive
 //! applies every change. It cuts its copy into ranges of consecutive entries that leave no path out, and tells a digest
@@ -289,10 +295,12 @@ enum Step {
     Telling,
     /// Active: learn what is there before anything is compared.
     BaseScan,
-    /// Active: go on with a large file.
-    Job,
     /// Active: look at what may have changed.
     Change,
+    /// Active: go on with the large content under way.
+    Job,
+    /// Active: begin with the next large content.
+    Content,
     /// Active: compare a part of a Passive's copy, send what differed, or close the comparison.
     Session,
     /// Active: begin to compare with a Passive.
@@ -387,13 +395,20 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     /// Does one bounded piece of work.
     pub fn work(&mut self, now: Duration) {
-        match self.next_step(now) {
+        let step = self.next_step(now);
+        match (&mut self.active, step) {
+            (Some(active), Some(step)) => active.bulk.took(step),
+            (None, Some(step)) => self.follower.took(step),
+            (_, None) => {}
+        }
+        match step {
             None => return,
             Some(Step::Commit) => self.commit(),
             Some(Step::Telling) => self.telling_step(),
             Some(Step::BaseScan) => self.base_scan_step(now),
-            Some(Step::Job) => self.job_step(now),
             Some(Step::Change) => self.change_step(now),
+            Some(Step::Job) => self.job_step(now),
+            Some(Step::Content) => self.content_step(now),
             Some(Step::Session) => self.session_step(now),
             Some(Step::Compare(node)) => self.start_session(node, now),
             Some(Step::Harden) => self.harden(now),

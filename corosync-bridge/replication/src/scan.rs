@@ -222,6 +222,10 @@ impl<F: Source> Hashing<F> {
         &self.path
     }
 
+    pub(crate) fn source(&self) -> &F {
+        &self.source
+    }
+
     pub(crate) fn found(&self) -> &Found {
         self.source.found()
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 use std::time::Duration;
 
-use super::bulk::Job;
+use super::bulk::Bulk;
 use super::queue::{Item, Queue};
 use super::schedule::Occasion;
 use super::session::Session;
@@ -12,7 +12,7 @@ use super::{Core, Step, Topic};
 use crate::coverage::Timing;
 use crate::digest::Digest;
 use crate::entry::{Body, Found, Kind, Known};
-use crate::scan::{Findings, Hashing, Mode, Scan};
+use crate::scan::{Findings, Mode, Scan};
 use crate::state::StateStore;
 use crate::tree::{Inspection, Source, Tree, TreeError};
 use crate::wire::{INLINE_BYTES, Message, Operation};
@@ -42,7 +42,8 @@ pub(super) struct Active<F> {
     /// Names transfers and comparisons.
     pub(super) next_id: u64,
     base_scan: Option<Scan<F>>,
-    pub(super) job: Option<Job<F>>,
+    /// Large contents that wait, and the one under way.
+    pub(super) bulk: Bulk<F>,
     /// Changes that not every follower has acknowledged, oldest first.
     sent: VecDeque<Sent>,
     unhardened: Vec<EntryPath>,
@@ -59,6 +60,24 @@ pub(super) struct Active<F> {
 struct Sent {
     sequence: u64,
     at: Duration,
+}
+
+/// Where an entry that is looked at had waited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// With all changes.
+    Queue,
+    /// With the large contents: it is its turn to be sent.
+    Bulk,
+}
+
+/// What came of the look at an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Looked {
+    /// It is announced as it is.
+    Done,
+    /// Its content is large and has to be read first.
+    Later,
 }
 
 /// What a file was found to hold.
@@ -81,7 +100,7 @@ impl<F: Source> Active<F> {
             session: None,
             next_id: 0,
             base_scan: Some(base_scan),
-            job: None,
+            bulk: Bulk::default(),
             sent: VecDeque::new(),
             unhardened: Vec::new(),
             // What this node wrote before it was the Active's bridge may not be durable.
@@ -106,8 +125,7 @@ impl<F: Source> Active<F> {
                 Item::Barrier(_) => {}
             }
         }
-        let under_way = self.job.as_ref().map(|job| job.path().clone());
-        for path in self.unreadable.into_iter().chain(under_way) {
+        for path in self.unreadable.into_iter().chain(self.bulk.into_paths()) {
             changes.push_path(path);
         }
         changes
@@ -148,9 +166,7 @@ impl<F: Source> Active<F> {
     pub(super) fn abandon_sending(&mut self) {
         self.session = None;
         self.forget_acknowledged(None);
-        if let Some(job) = self.job.take_if(|job| job.is_sending()) {
-            self.queue.push_front(vec![job.path().clone()]);
-        }
+        self.bulk.begin_anew();
     }
 
     pub(super) fn deadline(&self) -> Option<Duration> {
@@ -167,11 +183,11 @@ impl<F: Source> Active<F> {
 
     pub(super) fn transfer(&self) -> Option<Transfer> {
         let (entries, bytes) = self.session.as_ref().map_or((0, 0), Session::left);
-        let (job, job_bytes) = self.job.as_ref().map_or((0, 0), Job::left);
+        let (contents, content_bytes) = self.bulk.left();
         let waiting = u64::try_from(self.queue.waiting()).unwrap_or(u64::MAX);
         let transfer = Transfer {
-            entries_left: entries + job + waiting,
-            bytes_left: bytes + job_bytes,
+            entries_left: entries + contents + waiting,
+            bytes_left: bytes + content_bytes,
         };
         (transfer != Transfer::default()).then_some(transfer)
     }
@@ -186,6 +202,19 @@ impl<F: Source> Active<F> {
     /// Whether everything up to `sequence`, and what was found when the epoch began, is durable here.
     pub(super) fn is_hardened(&self, sequence: u64) -> bool {
         self.hardened >= sequence && !self.harden_all && self.unhardened.is_empty()
+    }
+
+    /// What comes before anything large: a change is sent and made durable while large contents are on their way.
+    fn next_live_step(&self) -> Option<Step> {
+        let hardens = if self.queue.is_empty() {
+            !self.unhardened.is_empty() && !self.harden_all
+        } else {
+            self.unhardened.len() >= UNHARDENED
+        };
+        if hardens && self.owes_hardening() {
+            return Some(Step::Harden);
+        }
+        (!self.queue.is_empty()).then_some(Step::Change)
     }
 
     fn owes_hardening(&self) -> bool {
@@ -246,23 +275,15 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             return active.owes_hardening().then_some(Step::Harden);
         }
         if self.outbox.has_room() && self.peers.window_is_open(active.sent_bytes) {
-            if active.job.is_some() {
-                return Some(Step::Job);
+            let bulk = self.next_bulk_step(active, now);
+            let live = active
+                .next_live_step()
+                .filter(|_| bulk.is_none() || active.bulk.lets_pass());
+            if live.is_some() {
+                return live;
             }
-            if active.unhardened.len() >= UNHARDENED && active.owes_hardening() {
-                return Some(Step::Harden);
-            }
-            if !active.queue.is_empty() {
-                return Some(Step::Change);
-            }
-            match &active.session {
-                Some(session) if session.can_go_on() => return Some(Step::Session),
-                Some(_) => {}
-                None => {
-                    if let Some(node) = self.peers.to_compare(now).filter(|_| self.joined) {
-                        return Some(Step::Compare(node));
-                    }
-                }
+            if bulk.is_some() && self.bulk_has_room(active) {
+                return bulk;
             }
         }
         active.owes_hardening().then_some(Step::Harden)
@@ -310,13 +331,16 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let Some(active) = &mut self.active else { return };
         match active.queue.pop() {
             None => {}
-            Some(Item::Barrier(id)) if active.unreadable().is_some() => active.held.push(id),
-            Some(Item::Barrier(id)) => self.requests.barrier_reached(id, active.sequence),
+            Some(Item::Barrier(id)) => {
+                if let Some(id) = active.bulk.hold(id) {
+                    self.reach_barrier(id);
+                }
+            }
             Some(Item::Path(path)) => {
                 self.owe_look_at_names(&path);
-                self.examine_or_retry(path, now);
+                self.examine_or_retry(path, Place::Queue, now);
             }
-            Some(Item::Names(directory)) => self.examine_or_retry(directory, now),
+            Some(Item::Names(directory)) => self.examine_or_retry(directory, Place::Queue, now),
             Some(Item::Scan(mut scan)) => {
                 let mut findings = Findings::default();
                 if !scan.step(&mut self.tree, &mut self.index, &*self.coverage, &mut findings) {
@@ -328,26 +352,43 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
     }
 
-    fn examine_or_retry(&mut self, path: EntryPath, now: Duration) {
+    /// Everything told before the request `id` has been looked at and, as far as it could be read, sent.
+    pub(super) fn reach_barrier(&mut self, id: u64) {
+        let Some(active) = &mut self.active else { return };
+        if active.unreadable().is_some() {
+            active.held.push(id);
+        } else {
+            self.requests.barrier_reached(id, active.sequence);
+        }
+    }
+
+    pub(super) fn examine_or_retry(&mut self, path: EntryPath, place: Place, now: Duration) {
         let was_unreadable = self
             .active
             .as_ref()
             .is_some_and(|active| active.unreadable.contains(&path));
-        match self.examine(&path, was_unreadable, now) {
-            Ok(()) => self.could_read(&path),
+        match self.examine(&path, was_unreadable, place, now) {
+            Ok(Looked::Done) => self.could_read(&path),
+            Ok(Looked::Later) => {}
             Err(error) => self.cannot_read(vec![TreeError { path, ..error }], now),
         }
     }
 
     /// Looks at an entry, and sends it where it is not what was announced.
-    fn examine(&mut self, path: &EntryPath, search: bool, now: Duration) -> Result<(), TreeError> {
+    fn examine(
+        &mut self,
+        path: &EntryPath,
+        search: bool,
+        place: Place,
+        now: Duration,
+    ) -> Result<Looked, TreeError> {
         let known = self.index.get(path).copied();
         let found = match self.tree.inspect(path, known.as_ref().map(|known| &known.seen))? {
             Inspection::Unchanged => {
                 if search {
                     self.search(path);
                 }
-                return Ok(());
+                return Ok(Looked::Done);
             }
             Inspection::Absent => {
                 self.owe_hardening(path);
@@ -355,20 +396,28 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                     self.index.remove(path);
                     self.send(None, Operation::Remove { path: path.clone() }, now);
                 }
-                return Ok(());
+                return Ok(Looked::Done);
             }
             Inspection::Present(found) => found,
         };
         self.owe_hardening(path);
         if let Some(above) = self.unannounced_above(path) {
             // The directory first; it is searched, and finds this one again.
+            let lost = self
+                .active
+                .as_ref()
+                .is_some_and(|active| active.is_unreadable(&above));
             if let Some(active) = &mut self.active {
                 active.queue.push_front(vec![above]);
             }
-            return Ok(());
+            if !lost && place == Place::Bulk {
+                // Barriers behind this content still wait for it.
+                self.look_later(path, place);
+            }
+            return Ok(Looked::Done);
         }
         if found.body == Body::File {
-            return self.examine_file(path, known, now);
+            return self.examine_file(path, known, place, now);
         }
         // One that was moved away and made anew has other things in it, of which nobody told.
         let is_new = known.is_none_or(|known| !known.seen.stamp.is_same_inode(&found.seen.stamp));
@@ -376,7 +425,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if found.body == Body::Directory && (is_new || search) {
             self.search(path);
         }
-        Ok(())
+        Ok(Looked::Done)
     }
 
     /// The name `path` may have come or gone: then its directory has another mtime.
@@ -420,27 +469,36 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         &mut self,
         path: &EntryPath,
         known: Option<Known>,
+        place: Place,
         now: Duration,
-    ) -> Result<(), TreeError> {
+    ) -> Result<Looked, TreeError> {
         let Some(source) = self.tree.open(path)? else {
             // Gone between two looks: look again.
-            if let Some(active) = &mut self.active {
-                active.queue.push_front(vec![path.clone()]);
-            }
-            return Ok(());
+            self.look_later(path, place);
+            return Ok(Looked::Done);
         };
         let found = source.found().clone();
         match self.content(path, source)? {
             Content::Small(bytes, digest) => {
                 self.announce_known(path, &found, found.known_with(digest), Some(&bytes), now);
+                Ok(Looked::Done)
             }
-            Content::Large(source) if known.is_some_and(|known| known.kind == Kind::File) => {
-                self.start(Job::Hash(Hashing::new(path.clone(), source)));
+            Content::Large(source) if place == Place::Queue => self.wait_in_bulk(path, &source, now),
+            Content::Large(source) => {
+                self.begin_content(path, source, known, now);
+                Ok(Looked::Later)
             }
-            Content::Large(source) => self.send_large(path.clone(), source, None, now),
-            Content::Unstable => return Err(unstable(path)),
+            Content::Unstable => Err(unstable(path)),
         }
-        Ok(())
+    }
+
+    /// Looks at an entry once more, before what comes behind it in its place.
+    fn look_later(&mut self, path: &EntryPath, place: Place) {
+        let Some(active) = &mut self.active else { return };
+        match place {
+            Place::Queue => active.queue.push_front(vec![path.clone()]),
+            Place::Bulk => active.bulk.push_front(path.clone()),
+        }
     }
 
     /// Reads a small file as one state of it.
@@ -492,6 +550,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     /// Gives a change its sequence and, where somebody follows, sends it.
     pub(super) fn send(&mut self, target: Option<NodeId>, operation: Operation<'_>, now: Duration) {
+        if target.is_none() {
+            self.supersede(&operation, now);
+        }
         let Some(active) = &mut self.active else { return };
         active.sequence += 1;
         if !self.peers.any_follows() {

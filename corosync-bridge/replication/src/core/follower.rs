@@ -37,6 +37,8 @@ pub(super) struct Follower<T: Tree> {
     /// Contents that are complete and not yet in their place, in order.
     batch: Vec<(Complete<T::Stage>, Digest)>,
     pub(super) incoming: Option<Incoming<T::Stage>>,
+    /// What the Active asked has its turn before the next commit.
+    telling_is_next: bool,
 }
 
 impl<T: Tree> Default for Follower<T> {
@@ -46,7 +48,15 @@ impl<T: Tree> Default for Follower<T> {
             telling: None,
             batch: Vec::new(),
             incoming: None,
+            telling_is_next: false,
         }
+    }
+}
+
+impl<T: Tree> Follower<T> {
+    /// Keeps the turns: a step is about to be taken.
+    pub(super) fn took(&mut self, step: Step) {
+        self.telling_is_next = step == Step::Commit;
     }
 }
 
@@ -69,13 +79,16 @@ struct Following {
 impl<T: Tree, S: StateStore> Core<T, S> {
     pub(super) fn next_follower_step(&self) -> Option<Step> {
         let following = self.follower.following.as_ref()?;
-        if self.owes_commit(following) {
-            Some(Step::Commit)
-        } else if self.outbox.has_room() {
-            let telling = self.follower.telling.as_ref();
-            telling.is_some_and(Telling::has_work).then_some(Step::Telling)
+        let telling = self.follower.telling.as_ref();
+        let telling = telling
+            .filter(|telling| telling.has_work() && self.outbox.has_room())
+            .map(|_| Step::Telling);
+        let commit = self.owes_commit(following).then_some(Step::Commit);
+        // In turns: changes without end must not keep the Active waiting for what it asked.
+        if self.follower.telling_is_next {
+            telling.or(commit)
         } else {
-            None
+            commit.or(telling)
         }
     }
 

@@ -5,6 +5,9 @@ use std::collections::VecDeque;
 /// Bytes that may wait. Work that makes messages stops above this, so memory stays bounded however slow the group is.
 const ROOM_BYTES: usize = 256 * 1024;
 
+/// Bytes behind which no piece of a large content is put: a change made meanwhile goes out right behind them.
+const BULK_ROOM_BYTES: usize = 64 * 1024;
+
 /// Messages in the order in which they have to be sent.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
@@ -15,6 +18,10 @@ pub(super) struct Outbox {
 impl Outbox {
     pub(super) fn has_room(&self) -> bool {
         self.bytes < ROOM_BYTES
+    }
+
+    pub(super) fn has_room_for_bulk(&self) -> bool {
+        self.bytes < BULK_ROOM_BYTES
     }
 
     pub(super) fn push(&mut self, message: Vec<u8>) {

@@ -14,8 +14,13 @@ use crate::{NodeId, Role, Sync};
 /// so that membership messages are never stuck behind settings.
 pub(super) const WINDOW_BYTES: u64 = 2 * 1024 * 1024;
 
+/// Bytes of the stream that a Passive may be behind before large contents wait for it. A setting that is changed while
+/// they travel queues behind no more than this: a few milliseconds of a BMC's network. Less would leave the network idle
+/// while acknowledgements come back.
+pub(super) const BULK_WINDOW_BYTES: u64 = 512 * 1024;
+
 /// Bytes that a Passive takes in at most before it tells the Active so although nothing was applied.
-pub(super) const PACE_BYTES: u64 = WINDOW_BYTES / 8;
+pub(super) const PACE_BYTES: u64 = BULK_WINDOW_BYTES / 4;
 
 /// A Passive that owes acknowledgements and says nothing for so long is not waited for any more; it is compared
 /// again when it speaks. Longer than any fsync on slow flash, shorter than a person's patience.
@@ -130,7 +135,7 @@ impl Peer {
                 progress_at,
                 ..
             } if acknowledged < sequence
-                || sent_bytes.saturating_sub(baseline + received) >= WINDOW_BYTES =>
+                || sent_bytes.saturating_sub(baseline + received) >= BULK_WINDOW_BYTES =>
             {
                 Some(progress_at + STALL)
             }
@@ -194,12 +199,23 @@ impl Peers {
 
     /// Whether every follower is near enough for more to be sent.
     pub(super) fn window_is_open(&self, sent_bytes: u64) -> bool {
-        self.0.values().all(|peer| match peer.follow {
+        self.furthest_behind(sent_bytes) < WINDOW_BYTES
+    }
+
+    /// Whether every follower is near enough for a piece of a large content.
+    pub(super) fn bulk_window_is_open(&self, sent_bytes: u64) -> bool {
+        self.furthest_behind(sent_bytes) < BULK_WINDOW_BYTES
+    }
+
+    /// Bytes that the slowest follower has not taken in.
+    fn furthest_behind(&self, sent_bytes: u64) -> u64 {
+        let behind = self.0.values().filter_map(|peer| match peer.follow {
             Follow::Since {
                 baseline, received, ..
-            } => sent_bytes.saturating_sub(baseline + received) < WINDOW_BYTES,
-            Follow::Not { .. } => true,
-        })
+            } => Some(sent_bytes.saturating_sub(baseline + received)),
+            Follow::Not { .. } => None,
+        });
+        behind.max().unwrap_or(0)
     }
 
     /// The sequence that every follower has.
@@ -211,6 +227,11 @@ impl Peers {
                 Follow::Not { .. } => None,
             })
             .min()
+    }
+
+    pub(super) fn follows(&self, node: NodeId) -> bool {
+        self.get(node)
+            .is_some_and(|peer| matches!(peer.follow, Follow::Since { .. }))
     }
 
     /// A Passive that can be compared now.

@@ -55,6 +55,7 @@ fn whatever_happens_nothing_acknowledged_is_lost_and_peace_brings_equal_copies()
         total.deposed += world.tally.deposed;
         total.problems += world.tally.problems;
         total.switched_off += world.tally.switched_off;
+        total.overtakes += world.tally.overtakes;
     }
     println!("schedules {seeds:?}: {total:?}");
     if seeds.end - seeds.start >= 100 {
@@ -66,6 +67,7 @@ fn whatever_happens_nothing_acknowledged_is_lost_and_peace_brings_equal_copies()
             ("deposition", total.deposed),
             ("problem", total.problems),
             ("pause", total.switched_off),
+            ("overtaking of a large content", total.overtakes),
         ] {
             assert!(count > 0, "no {what} ever happened: the schedules prove nothing");
         }

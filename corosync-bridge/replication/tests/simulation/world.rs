@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bmc_replication::coverage::Coverage;
 use bmc_replication::entry::{Attributes, FileTime};
-use bmc_replication::wire::INLINE_BYTES;
+use bmc_replication::wire::{INLINE_BYTES, Message, Operation};
 use bmc_replication::{
     Core, EntryPath, Event, NodeId, Notice, Options, Position, Report, Request, Role, Rule, Switch, Sync,
     Timing,
@@ -121,6 +121,8 @@ pub(crate) struct World {
     calm: usize,
     /// Versions that a power cut tore before anybody acknowledged them.
     torn: BTreeSet<Version>,
+    /// Nodes that are in the middle of sending a large content.
+    transferring: BTreeSet<NodeId>,
     /// Whether everything that happens is printed.
     trace: bool,
     pub(crate) tally: Tally,
@@ -136,6 +138,8 @@ pub(crate) struct Tally {
     pub(crate) deposed: u64,
     pub(crate) problems: u64,
     pub(crate) switched_off: u64,
+    /// Changes that went before the rest of a large content.
+    pub(crate) overtakes: u64,
 }
 
 impl World {
@@ -167,6 +171,7 @@ impl World {
             fencing,
             calm,
             torn: BTreeSet::new(),
+            transferring: BTreeSet::new(),
             trace: std::env::var_os("BMC_SIM_TRACE").is_some(),
             tally: Tally::default(),
         };
@@ -279,7 +284,7 @@ impl World {
             }
             Some(Delivery::Message(from, bytes)) => {
                 if self.trace {
-                    let text = format!("{:?}", bmc_replication::wire::Message::decode(&bytes));
+                    let text = format!("{:?}", Message::decode(&bytes));
                     eprintln!("{me} from {from}: {}", text.chars().take(300).collect::<String>());
                 }
                 bridge.core.handle(&Event::Delivered { from, bytes: &bytes }, now);
@@ -298,10 +303,33 @@ impl World {
         let Some(message) = message.map(Rc::new) else {
             return;
         };
+        self.count_overtakes(from, &message);
         for bridge in self.members_of(island) {
             bridge
                 .inbox
                 .push_back(Delivery::Message(from, Rc::clone(&message)));
+        }
+    }
+
+    fn count_overtakes(&mut self, from: NodeId, bytes: &[u8]) {
+        match Message::decode(bytes) {
+            Ok(Message::Begin { .. }) => {
+                self.transferring.insert(from);
+            }
+            Ok(
+                Message::Abandon { .. }
+                | Message::Promote { .. }
+                | Message::Operation {
+                    operation: Operation::PutTransferred { .. },
+                    ..
+                },
+            ) => {
+                self.transferring.remove(&from);
+            }
+            Ok(Message::Operation { target: None, .. }) if self.transferring.contains(&from) => {
+                self.tally.overtakes += 1;
+            }
+            _ => {}
         }
     }
 

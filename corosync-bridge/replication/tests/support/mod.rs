@@ -149,12 +149,17 @@ impl Pair {
     }
 
     pub(crate) fn membership(&mut self, members: &[NodeId]) {
+        self.join(members);
+        self.settle();
+    }
+
+    /// As `membership`, but nobody has done anything about it yet.
+    pub(crate) fn join(&mut self, members: &[NodeId]) {
         self.members = members.to_vec();
         for &me in members {
             let node = self.nodes.get_mut(&me).expect("a node");
             node.core.handle(&Event::Membership { me, members }, self.now);
         }
-        self.settle();
     }
 
     /// Lets both work until neither has anything to do.
