@@ -22,7 +22,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use bmc_replication::{Core, DiskTree, Event, Notice, Role, StateFile};
+use bmc_replication::{Core, DiskTree, Event, Notice, PlacedTree, Role, StateFile};
 use bmc_sync_config::SyncConfig;
 
 use crate::control_server::ControlServer;
@@ -36,7 +36,7 @@ use requests::Requests;
 
 /// The bridge.
 pub(crate) struct Daemon {
-    core: Core<DiskTree, StateFile>,
+    core: Core<PlacedTree<DiskTree>, StateFile>,
     link: Link,
     watcher: Watcher,
     server: ControlServer,
@@ -55,7 +55,7 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Puts the parts together. An Active from before a restart watches from here on.
     pub(crate) fn new(
-        core: Core<DiskTree, StateFile>,
+        core: Core<PlacedTree<DiskTree>, StateFile>,
         config: Rc<SyncConfig>,
         group: &str,
         server: ControlServer,

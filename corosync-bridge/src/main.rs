@@ -31,7 +31,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use anyhow::{anyhow, ensure};
-use bmc_replication::{Core, DiskTree, StateFile};
+use bmc_replication::{Core, DiskTree, PlacedTree, Placement, StateFile};
 use bmc_sync_config::{ConfigError, SyncConfig};
 use clap::Parser;
 use rustix::process::Uid;
@@ -87,11 +87,13 @@ fn serve(options: &Options, config: SyncConfig) -> anyhow::Result<Infallible> {
     let _instance = Instance::claim(&options.run_dir)?;
     let marker = RoleMarker::in_dir(&options.run_dir);
     let resume_as_active = marker.says_active()?;
+    let placement = Placement::new(config.clone());
+    let disk = DiskTree::new(Path::new("/"), placement.clone())
+        .map_err(|error| anyhow!("open the root directory: {error}"))?;
     let core = Core::new(
         bmc_replication::Options { resume_as_active },
         config.clone(),
-        DiskTree::new(Path::new("/"), config.clone())
-            .map_err(|error| anyhow!("open the root directory: {error}"))?,
+        PlacedTree::new(disk, placement),
         StateFile::new(&options.state_dir),
     );
     let server = ControlServer::bind(&options.socket, Uid::ROOT)?;

@@ -312,7 +312,7 @@ enum Step {
 impl<T: Tree, S: StateStore> Core<T, S> {
     /// A core over a disk and its remembered state. State that cannot be had is reported as a problem, and the
     /// copy counts as older than any other until it has been compared.
-    pub fn new(options: Options, coverage: Rc<dyn Coverage>, tree: T, mut store: S) -> Self {
+    pub fn new(options: Options, coverage: Rc<dyn Coverage>, mut tree: T, mut store: S) -> Self {
         let mut problems = Problems::default();
         let mut notices = Vec::new();
         let state = store.load().unwrap_or_else(|error| {
@@ -323,6 +323,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let schedule = Schedule::new(&*coverage);
         // Without a remembered epoch there is nothing to resume: this node cannot tell whether it was deposed.
         let resumes = options.resume_as_active && state.epoch > 0;
+        let role = if resumes { Role::Active } else { Role::Passive };
+        tree.take_role(role);
         Self {
             coverage,
             tree,
@@ -331,7 +333,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             state,
             me: None,
             joined: false,
-            role: if resumes { Role::Active } else { Role::Passive },
+            role,
             sync: if resumes { Sync::Source } else { Sync::NoSource },
             source: None,
             active: None,

@@ -1,5 +1,7 @@
 //! Which paths are replicated.
 
+use std::path::Path;
+
 use bmc_sync_config::SyncConfig;
 
 pub use bmc_sync_config::{Direction, Priority, Rule, Timing};
@@ -19,6 +21,21 @@ pub trait Coverage: std::fmt::Debug {
     /// How the covered `path` is replicated. What lies beneath a path is replicated as the path is, unless said
     /// otherwise here.
     fn rule(&self, path: &EntryPath) -> Rule;
+
+    /// Where a node that receives the covered `path` keeps it, when that is not at `path`.
+    fn destination(&self, _path: &EntryPath) -> Option<EntryPath> {
+        None
+    }
+
+    /// The covered path whose destination `path` is.
+    fn source(&self, _path: &EntryPath) -> Option<EntryPath> {
+        None
+    }
+
+    /// Whether `path` goes when the covered `directory` goes, in which it is.
+    fn goes_with(&self, path: &EntryPath, _directory: &EntryPath) -> bool {
+        self.covers(path)
+    }
 }
 
 impl Coverage for SyncConfig {
@@ -36,4 +53,20 @@ impl Coverage for SyncConfig {
     fn rule(&self, path: &EntryPath) -> Rule {
         self.rule_for(path.as_path()).unwrap_or_default()
     }
+
+    fn destination(&self, path: &EntryPath) -> Option<EntryPath> {
+        let entry = self.entry_for(path.as_path())?;
+        path.rebased(&named(&entry.path)?, &named(entry.destination.as_ref()?)?)
+    }
+
+    fn source(&self, path: &EntryPath) -> Option<EntryPath> {
+        self.entries().iter().find_map(|entry| {
+            let source = path.rebased(&named(entry.destination.as_ref()?)?, &named(&entry.path)?)?;
+            entry.covers(source.as_path()).then_some(source)
+        })
+    }
+}
+
+fn named(path: &Path) -> Option<EntryPath> {
+    EntryPath::from_path(path).ok()
 }

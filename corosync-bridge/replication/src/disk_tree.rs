@@ -231,7 +231,7 @@ impl DiskTree {
         }
         for name in self.names(path)? {
             match path.join(&name) {
-                Ok(child) if self.coverage.covers(&child) => self.remove_entry(&child)?,
+                Ok(child) if self.coverage.goes_with(&child, path) => self.remove_entry(&child)?,
                 _ => {}
             }
         }

@@ -35,6 +35,7 @@
 //! | [`core`](mod@crate::core) | the state machine |
 //! | [`tree`] | what the core asks of a disk |
 //! | [`disk_tree`] | the real disk, confined beneath one root |
+//! | [`placement`] | where a node keeps what it receives |
 //! | [`state`] | epoch, owner and position, and the file that keeps them |
 //! | [`record_log`] | records on disk that survive power cuts |
 //! | [`coverage`] | which paths are replicated |
@@ -46,6 +47,7 @@ pub mod disk_tree;
 pub mod entry;
 mod index;
 pub mod path;
+pub mod placement;
 pub mod record_log;
 mod scan;
 pub mod state;
@@ -59,6 +61,7 @@ pub use bmc_bridge_control::{Position, Problem, Role, Switch, Sync, Transfer};
 pub use coverage::{Coverage, Direction, Priority, Rule, Timing};
 pub use disk_tree::DiskTree;
 pub use path::EntryPath;
+pub use placement::{PlacedTree, Placement};
 pub use state::{State, StateFile, StateStore};
 pub use tree::Tree;
 

@@ -13,7 +13,7 @@ const MAX_NAME_BYTES: usize = 255;
 
 /// How the temporary files of this crate begin. No user's file may: such a name is refused everywhere, so
 /// that a left-over of ours is never taken for a setting and a setting never for a left-over.
-pub(crate) const TEMPORARY_PREFIX: &[u8] = b".bmc-ha-replication.";
+pub(crate) const TEMPORARY_PREFIX: &[u8] = bmc_sync_config::RESERVED_PREFIX.as_bytes();
 
 /// Why a path was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -93,6 +93,15 @@ impl EntryPath {
         self.0
             .strip_prefix(&*directory.0)
             .is_some_and(|rest| rest.first() == Some(&b'/'))
+    }
+
+    /// This path as it is called when `from` is called `to`; `None` when it is neither `from` nor beneath it. One that
+    /// gets too long by that is for the system to refuse.
+    #[must_use]
+    pub fn rebased(&self, from: &Self, to: &Self) -> Option<Self> {
+        let rest = self.0.strip_prefix(&*from.0)?;
+        let at_name = rest.is_empty() || rest.starts_with(b"/");
+        at_name.then(|| Self([&to.0, rest].concat().into()))
     }
 
     fn order_key(&self) -> impl Iterator<Item = u8> + '_ {
@@ -203,6 +212,15 @@ mod tests {
                 path("/a.b")
             ]
         );
+    }
+
+    #[test]
+    fn a_path_is_rebased_by_names_and_not_by_letters() {
+        let rebased = |text: &str| path(text).rebased(&path("/a"), &path("/b/c"));
+        assert_eq!(rebased("/a"), Some(path("/b/c")));
+        assert_eq!(rebased("/a/x/y"), Some(path("/b/c/x/y")));
+        assert_eq!(rebased("/ab"), None);
+        assert_eq!(rebased("/b"), None);
     }
 
     #[test]

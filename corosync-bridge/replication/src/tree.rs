@@ -2,8 +2,8 @@
 
 use std::io;
 
-use crate::EntryPath;
 use crate::entry::{Attributes, Found, Seen};
+use crate::{EntryPath, Role};
 
 /// Why the disk did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +74,9 @@ pub trait Tree: std::fmt::Debug {
     type Source: Source;
     /// Content on its way.
     type Stage: Stage;
+
+    /// This node has this role from now on. What was open or staged before is not used any more.
+    fn take_role(&mut self, _role: Role) {}
 
     /// Looks at `path` without reading a file's content. Cheap when `known` still holds.
     ///

@@ -41,6 +41,7 @@ pub use diagnostic::{Diagnostic, Mistake, Part, Related};
 pub use entry::{Entry, Filter, Kind};
 pub use error::{ConfigError, Refused};
 pub use notify::{Method, Mode, Notify, Retry};
+pub use path::RESERVED_PREFIX;
 pub use rule::{Direction, Priority, Rule, Timing};
 pub use schema::json_schema;
 pub use source::Place;

@@ -5,6 +5,10 @@ use std::path::PathBuf;
 
 /// Longest path that the kernel takes (PATH_MAX, less its terminating NUL).
 pub(crate) const MAX_PATH_BYTES: usize = 4095;
+/// How the temporary files of the replication begin. No configured name may: a left-over is never taken for a
+/// setting, and a setting never for a left-over.
+pub const RESERVED_PREFIX: &str = ".bmc-ha-replication.";
+
 /// Longest name of one file or directory (NAME_MAX).
 const NAME_MAX_BYTES: usize = 255;
 
@@ -51,6 +55,9 @@ fn check_name(name: &str) -> Result<(), &'static str> {
     match name {
         "" => Err("a path has to have one / between names, not several"),
         "." | ".." => Err("a path has to be normalised, without . or .. in it"),
+        _ if name.starts_with(RESERVED_PREFIX) => {
+            Err("names that begin with .bmc-ha-replication. are kept for the bridge's temporary files")
+        }
         _ if name.contains('\0') => Err("a path cannot hold a NUL character"),
         _ if name.len() > NAME_MAX_BYTES => Err("a name in a path has to be at most 255 bytes long"),
         _ => Ok(()),
@@ -77,7 +84,17 @@ mod tests {
     #[test]
     fn paths_with_two_names_for_one_file_are_refused() {
         for text in [
-            "relative", "", "/", "//", "/a//b", "/a/./b", "/a/../b", "/..", "/a/..", "/a\0b",
+            "relative",
+            "",
+            "/",
+            "//",
+            "/a//b",
+            "/a/./b",
+            "/a/../b",
+            "/..",
+            "/a/..",
+            "/a\0b",
+            "/a/.bmc-ha-replication.1",
         ] {
             assert!(parse(text).is_err(), "{text:?} was accepted");
         }

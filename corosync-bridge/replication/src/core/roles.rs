@@ -189,7 +189,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if self.role == Role::Passive {
             self.switches.end_pause();
         }
-        self.role = Role::Active;
+        self.take_role(Role::Active);
         self.sync = Sync::Source;
         self.source = Some(me);
         self.resume = Resume::No;
@@ -253,6 +253,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             .take_if(|proposal| !proposal.sent && proposal.cause == RoleCause::Resumed);
     }
 
+    fn take_role(&mut self, role: Role) {
+        self.role = role;
+        self.tree.take_role(role);
+    }
+
     /// Everything was flushed: this copy is what the group has.
     pub(super) fn demoted(&mut self) {
         self.become_passive(RoleCause::Requested);
@@ -262,7 +267,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     fn become_passive(&mut self, cause: RoleCause) {
         let was_active = self.role == Role::Active;
         self.active = None;
-        self.role = Role::Passive;
+        self.take_role(Role::Passive);
         self.sync = Sync::NoSource;
         self.source = None;
         self.resume = Resume::No;

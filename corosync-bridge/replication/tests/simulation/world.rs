@@ -10,8 +10,8 @@ use bmc_replication::coverage::Coverage;
 use bmc_replication::entry::{Attributes, FileTime};
 use bmc_replication::wire::{INLINE_BYTES, Message, Operation};
 use bmc_replication::{
-    Core, EntryPath, Event, NodeId, Notice, Options, Position, Report, Request, Role, Rule, Switch, Sync,
-    Timing,
+    Core, EntryPath, Event, NodeId, Notice, Options, PlacedTree, Placement, Position, Report, Request, Role,
+    Rule, Switch, Sync, Timing,
 };
 
 use crate::disk::{Data, Disk, Image, SimState, SimTree, TORN, contents};
@@ -26,13 +26,13 @@ const REST_STEPS: usize = 60_000;
 /// How often `/p` is looked at.
 const PERIOD: Duration = Duration::from_secs(2);
 
-/// `/s` and `/f` travel as they change, `/p` periodically, `/j` when a sibling joins.
+/// `/s` and `/f` travel as they change, `/p` periodically, `/j` when a sibling joins. A Passive keeps `/r` at `/q`.
 #[derive(Debug)]
 struct Everything;
 
 impl Coverage for Everything {
     fn roots(&self) -> Vec<EntryPath> {
-        vec![path("/s"), path("/f"), path("/p"), path("/j")]
+        vec![path("/s"), path("/f"), path("/p"), path("/j"), path("/r")]
     }
 
     fn covers(&self, entry: &EntryPath) -> bool {
@@ -52,6 +52,14 @@ impl Coverage for Everything {
             ..Rule::default()
         }
     }
+
+    fn destination(&self, entry: &EntryPath) -> Option<EntryPath> {
+        entry.rebased(&path("/r"), &path("/q"))
+    }
+
+    fn source(&self, entry: &EntryPath) -> Option<EntryPath> {
+        entry.rebased(&path("/q"), &path("/r"))
+    }
 }
 
 fn path(text: &str) -> EntryPath {
@@ -70,7 +78,7 @@ enum Delivery {
 }
 
 struct Bridge {
-    core: Core<SimTree, SimState>,
+    core: Core<PlacedTree<SimTree>, SimState>,
     inbox: VecDeque<Delivery>,
     /// With Corosync, not yet in the agreed order.
     outgoing: VecDeque<Vec<u8>>,
@@ -362,10 +370,11 @@ impl World {
         let options = Options {
             resume_as_active: node.marker == Role::Active,
         };
+        let placement = Placement::new(Rc::new(Everything));
         let core = Core::new(
             options,
             Rc::new(Everything),
-            SimTree::new(Rc::clone(&node.disk)),
+            PlacedTree::new(SimTree::new(Rc::clone(&node.disk)), placement),
             SimState(Rc::clone(&node.disk)),
         );
         node.bridge = Some(Bridge {
@@ -483,6 +492,7 @@ impl World {
         }
         let names = [
             "/s/a", "/s/b", "/s/d", "/s/d/x", "/s/d/y", "/s/d/e", "/s/d/e/z", "/s/link", "/f", "/p", "/j",
+            "/r",
         ];
         let Some(target) = self.dice.pick(&names).map(|name| path(name)) else {
             return;
@@ -593,10 +603,12 @@ impl World {
         Data::File(bytes)
     }
 
-    /// The version of each entry of a copy: its mtime is the number of its write.
+    /// The version of each entry of a copy: its mtime is the number of its write. What is received is kept apart from
+    /// what is sent, so a new Active does not go on from what it received.
     fn versions(image: &Image) -> BTreeMap<EntryPath, Version> {
         image
             .iter()
+            .filter(|(place, _)| ![path("/r"), path("/q")].contains(place))
             .map(|(path, node)| (path.clone(), node.attributes.mtime.seconds as Version))
             .collect()
     }
@@ -909,7 +921,8 @@ impl World {
         let Some(active) = self.active() else {
             panic!("nobody is the Active");
         };
-        let image = contents(&self.nodes[active].disk.borrow().live);
+        let mut image = contents(&self.nodes[active].disk.borrow().live);
+        image.remove(&path("/q"));
         let report = self.report(active).expect("it is up");
         for at in 0..self.nodes.len() {
             let this = self.report(at).expect("it is up");
@@ -926,7 +939,11 @@ impl World {
                 "{id}: {this:#?}"
             );
             assert_eq!(this.position, report.position, "{id}");
-            let copy = contents(&self.nodes[at].disk.borrow().durable);
+            let mut copy = contents(&self.nodes[at].disk.borrow().durable);
+            copy.remove(&path("/r"));
+            if let Some(received) = copy.remove(&path("/q")) {
+                copy.insert(path("/r"), received);
+            }
             let differing: BTreeSet<&EntryPath> = image
                 .keys()
                 .chain(copy.keys())

@@ -10,8 +10,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bmc_replication::{
-    Answer, Core, Coverage, DiskTree, EntryPath, Event, NodeId, Notice, Options, Report, Request, Rule,
-    StateFile, Sync, Timing,
+    Answer, Core, Coverage, DiskTree, EntryPath, Event, NodeId, Notice, Options, PlacedTree, Placement,
+    Report, Request, Rule, StateFile, Sync, Timing,
 };
 
 /// Turns after which two quiet cores must have come to rest.
@@ -66,22 +66,26 @@ pub(crate) fn path(text: &str) -> EntryPath {
 pub(crate) struct Node {
     pub(crate) root: tempfile::TempDir,
     pub(crate) state: tempfile::TempDir,
-    pub(crate) narrow: bool,
-    pub(crate) core: Core<DiskTree, StateFile>,
+    coverage: Rc<dyn Coverage>,
+    pub(crate) core: Core<PlacedTree<DiskTree>, StateFile>,
     pub(crate) answers: Vec<Answer>,
 }
 
 impl Node {
     pub(crate) fn new(narrow: bool) -> Self {
+        Self::with(Rc::new(Configured { narrow }))
+    }
+
+    pub(crate) fn with(coverage: Rc<dyn Coverage>) -> Self {
         let root = tempfile::tempdir().expect("a directory");
         let state = tempfile::tempdir().expect("a directory");
         fs::create_dir(root.path().join("s")).expect("a directory");
         fs::create_dir(root.path().join("etc")).expect("a directory");
-        let core = core(root.path(), state.path(), narrow, false);
+        let core = core(root.path(), state.path(), &coverage, false);
         Self {
             root,
             state,
-            narrow,
+            coverage,
             core,
             answers: Vec::new(),
         }
@@ -97,22 +101,27 @@ impl Node {
 
     /// The bridge dies and comes back.
     pub(crate) fn restart(&mut self, resume_as_active: bool) {
-        self.core = core(self.root.path(), self.state.path(), self.narrow, resume_as_active);
+        self.core = core(
+            self.root.path(),
+            self.state.path(),
+            &self.coverage,
+            resume_as_active,
+        );
     }
 }
 
 pub(crate) fn core(
     root: &Path,
     state: &Path,
-    narrow: bool,
+    coverage: &Rc<dyn Coverage>,
     resume_as_active: bool,
-) -> Core<DiskTree, StateFile> {
-    let coverage = Rc::new(Configured { narrow });
-    let tree = DiskTree::new(root, Rc::clone(&coverage) as Rc<dyn Coverage>).expect("a tree");
+) -> Core<PlacedTree<DiskTree>, StateFile> {
+    let placement = Placement::new(Rc::clone(coverage));
+    let tree = DiskTree::new(root, placement.clone()).expect("a tree");
     Core::new(
         Options { resume_as_active },
-        coverage,
-        tree,
+        Rc::clone(coverage),
+        PlacedTree::new(tree, placement),
         StateFile::new(state),
     )
 }
