@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bmc_sync_config::{ConfigError, Part, Refused, SyncConfig};
+use bmc_sync_config::{ConfigError, MOST_TOLD, Part, Refused, SyncConfig};
 use clap::Args;
 use serde_json::json;
 
@@ -71,6 +71,7 @@ fn explain(refused: &Refused, paint: Paint) -> String {
         .map(|problem| problem.explain(colour) + "\n");
     let mistakes = match refused.problems.len() {
         1 => "1 mistake".to_owned(),
+        MOST_TOLD => format!("{MOST_TOLD} mistakes, and maybe more"),
         several => format!("{several} mistakes"),
     };
     explained.collect::<String>() + &mistakes + "\n"

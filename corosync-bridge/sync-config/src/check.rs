@@ -1,9 +1,10 @@
 //! Holds a document against the table of keys. Everything that is wrong is collected, not only the first.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::diagnostic::{Diagnostic, Mistake};
+use crate::diagnostic::{self, Diagnostic, Mistake};
 use crate::duration;
 use crate::json::{Json, Member, Value};
 use crate::keys::{Key, Object, Relation, Shape};
@@ -150,17 +151,17 @@ impl Checker<'_> {
             }
         };
         let mut nodes = Vec::new();
+        let mut texts = HashMap::new();
         for (index, item) in items.iter().enumerate() {
+            if diagnostic::are_enough(self.problems) {
+                return None;
+            }
             let at = at.item(index, item.span);
-            let repeats = |(_, earlier): &(usize, &Json)| earlier.value == item.value;
-            let text = matches!(item.value, Value::String(_));
-            if let Some((first, _)) = items
-                .iter()
-                .take(index)
-                .enumerate()
-                .find(repeats)
-                .filter(|_| text)
-            {
+            let earlier = match &item.value {
+                Value::String(text) => texts.insert(text, index),
+                _ => None,
+            };
+            if let Some(first) = earlier {
                 let message = format!("{} stands here twice", item.value.quote());
                 let problem = Diagnostic::new(Mistake::BadValue, &at, message);
                 self.report(problem.help(format!("it is item {first} already, counted from 0")));
@@ -180,15 +181,15 @@ impl Checker<'_> {
         let problems_before = self.problems.len();
         let mut fields = Vec::new();
         let mut slips = Vec::new();
-        for (index, member) in members.iter().enumerate() {
-            let earlier = members
-                .iter()
-                .take(index)
-                .find(|earlier| earlier.key == member.key);
-            if let Some(earlier) = earlier {
+        let mut stand = HashMap::new();
+        for member in members {
+            if diagnostic::are_enough(self.problems) {
+                return None;
+            }
+            if let Some(earlier) = stand.insert(member.key.as_str(), member.span) {
                 let message = format!("key {:?} stands here twice", member.key);
                 let problem = Diagnostic::new(Mistake::RepeatedKey, &at.part(member.span), message);
-                self.report(problem.related(&at.part(earlier.span), "it stands here already"));
+                self.report(problem.related(&at.part(earlier), "it stands here already"));
             } else if let Some(key) = object.keys.iter().find(|key| key.name == member.key) {
                 let at = at.key(key.name, member.value.span);
                 let node = self.node(&key.shape, at, &member.value);
@@ -197,8 +198,9 @@ impl Checker<'_> {
                 slips.extend(self.unknown(object, at, member));
             }
         }
-        let stands = |name: &str| slips.contains(&name) || members.iter().any(|member| member.key == name);
-        for key in object.keys.iter().filter(|key| key.required && !stands(key.name)) {
+        let is_missing =
+            |key: &&Key| key.required && !slips.contains(&key.name) && !stand.contains_key(key.name);
+        for key in object.keys.iter().filter(is_missing) {
             let message = format!("{} is missing", key.name);
             let help = format!("{}: {}", key.name, key.says);
             self.report(Diagnostic::new(Mistake::MissingKey, &at.part(json.span), message).help(help));
@@ -297,6 +299,9 @@ impl Checker<'_> {
                     return;
                 };
                 for (index, item) in items.iter().enumerate() {
+                    if diagnostic::are_enough(self.problems) {
+                        return;
+                    }
                     let list = at.key(key, item.span);
                     if let (Value::String(_), Err(expected)) = (&item.value, read(shape, &item.value)) {
                         self.report(refuse(&list.item(index, item.span), &item.value, &expected));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use crate::diagnostic::{Diagnostic, Mistake};
+use crate::diagnostic::{Diagnostic, MOST_TOLD, Mistake};
 use crate::entry::{Entry, Kind};
 use crate::parse::Draft;
 use crate::rule::Rule;
@@ -150,7 +150,7 @@ fn overlaps(drafts: &[Draft], problems: &mut Vec<Diagnostic>) {
         }
     }
     let tell = |(index, side): (usize, Side)| side.told(drafts.get(index)?);
-    for (later, earlier) in pairs {
+    for (later, earlier) in pairs.into_iter().take(MOST_TOLD) {
         if let (Some((key, at, path)), Some((other_key, other_at, other))) = (tell(later), tell(earlier)) {
             let message = format!(
                 "{key} {} overlaps {other_key} {}",

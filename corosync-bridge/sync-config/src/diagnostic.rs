@@ -6,6 +6,15 @@ use serde::Serialize;
 
 use crate::source::{At, Excerpt, Place};
 
+/// Most mistakes that are told at once. A list with more is the wrong file, and finding all of them would only
+/// cost time and memory.
+pub const MOST_TOLD: usize = 100;
+
+/// Whether no more mistakes have to be looked for.
+pub(crate) fn are_enough(problems: &[Diagnostic]) -> bool {
+    problems.len() >= MOST_TOLD
+}
+
 /// What kind of mistake it is. The names are part of the interface: programs tell them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -44,7 +44,7 @@ pub enum ConfigError {
     Refused(#[from] Refused),
 }
 
-/// Everything that is wrong with the lists; at least one thing.
+/// Everything that is wrong with the lists: at least one thing, and at most [`MOST_TOLD`](crate::MOST_TOLD).
 #[derive(Debug)]
 pub struct Refused {
     /// All of it, in the order of the files and of their text as far as one thing is in one place.

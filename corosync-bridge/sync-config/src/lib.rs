@@ -37,7 +37,7 @@ mod service;
 mod source;
 
 pub use config::SyncConfig;
-pub use diagnostic::{Diagnostic, Mistake, Part, Related};
+pub use diagnostic::{Diagnostic, MOST_TOLD, Mistake, Part, Related};
 pub use entry::{Entry, Filter, Kind};
 pub use error::{ConfigError, Refused};
 pub use notify::{Method, Mode, Notify, Retry};

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use crate::check;
 use crate::config::SyncConfig;
-use crate::diagnostic::{Diagnostic, Mistake};
+use crate::diagnostic::{self, Diagnostic, MOST_TOLD, Mistake};
 use crate::error::{ConfigError, Refused};
 use crate::json;
 use crate::keys;
@@ -49,12 +49,16 @@ impl SyncConfig {
         let mut problems = Vec::new();
         let mut drafts = Vec::new();
         for file in files {
+            if diagnostic::are_enough(&problems) {
+                break;
+            }
             drafts.extend(read(file, read_bounded(file)?, &mut problems));
         }
         let config = Self::assemble(drafts, &mut problems);
         if problems.is_empty() {
             Ok(config)
         } else {
+            problems.truncate(MOST_TOLD);
             Err(Refused { problems }.into())
         }
     }

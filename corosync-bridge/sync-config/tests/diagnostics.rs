@@ -5,7 +5,7 @@
 
 mod support;
 
-use bmc_sync_config::{ConfigError, Part, SyncConfig};
+use bmc_sync_config::{ConfigError, MOST_TOLD, Part, SyncConfig};
 use support::{directories, directory, entry, problems};
 
 fn plain(_: Part, text: &str) -> String {
@@ -142,4 +142,17 @@ fn a_program_gets_the_same_as_json() {
     assert_eq!(value["related"][0]["key"], "Directories[0].Path");
     assert!(value["file"].as_str().unwrap().ends_with("list.json"));
     assert_eq!(value["help"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn the_wrong_file_is_refused_in_no_time_and_few_words() {
+    let members: Vec<String> = (0..40_000).map(|n| format!("\"package-{n}\":0")).collect();
+    let told = problems(&format!("{{{}}}", members.join(",")));
+    assert_eq!(told.len(), MOST_TOLD);
+    let items: Vec<String> = (0..30_000)
+        .map(|n| format!("\"/d/{n}\""))
+        .chain(["7".to_owned()])
+        .collect();
+    let list = directories(&[entry("/d/", &format!(r#","ExcludeList":[{}]"#, items.join(",")))]);
+    assert_eq!(problems(&list).len(), 1);
 }

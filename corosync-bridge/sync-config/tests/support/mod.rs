@@ -24,7 +24,7 @@ pub(crate) fn load(text: &str) -> Result<SyncConfig, ConfigError> {
 pub(crate) fn problems(text: &str) -> Vec<Diagnostic> {
     match load(text) {
         Err(ConfigError::Refused(refused)) => refused.problems,
-        other => panic!("{text}: {other:?}"),
+        other => panic!("{text:.200}: {other:?}"),
     }
 }
 
