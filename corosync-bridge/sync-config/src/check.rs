@@ -1,16 +1,17 @@
 //! Holds a document against the table of keys. Everything that is wrong is collected, not only the first.
 
+mod relations;
+mod scalar;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
 use crate::diagnostic::{self, Diagnostic, Mistake};
-use crate::duration;
 use crate::json::{Json, Member, Value};
-use crate::keys::{Key, Object, Relation, Shape};
+use crate::keys::{Key, Object, Shape};
 use crate::nearest::nearest;
-use crate::path::{self, WrittenPath};
-use crate::service;
+use crate::path::WrittenPath;
 use crate::source::At;
 
 /// A value that has its shape.
@@ -123,11 +124,11 @@ impl Checker<'_> {
         let content = match shape {
             Shape::List(item) => Content::List(self.list(item, &at, json)?),
             Shape::Object(object) => Content::Object(self.fields(object, &at, json)?),
-            scalar => match read(scalar, &json.value) {
+            shape => match scalar::read(shape, &json.value) {
                 Ok(content) => content,
                 Err(expected) => {
-                    let mut problem = refuse(&at, &json.value, &expected);
-                    if let (Shape::Choice(words), Value::String(word)) = (scalar, &json.value) {
+                    let mut problem = scalar::refuse(&at, &json.value, &expected);
+                    if let (Shape::Choice(words), Value::String(word)) = (shape, &json.value) {
                         if let Some(meant) = nearest(word, words) {
                             problem = problem.help(format!("did you mean {meant:?}?"));
                         }
@@ -146,7 +147,11 @@ impl Checker<'_> {
         let items = match &json.value {
             Value::Array(items) if !items.is_empty() => items,
             other => {
-                self.report(refuse(at, other, "it has to be an array with at least one item"));
+                self.report(scalar::refuse(
+                    at,
+                    other,
+                    "it has to be an array with at least one item",
+                ));
                 return None;
             }
         };
@@ -175,7 +180,7 @@ impl Checker<'_> {
 
     fn fields(&mut self, object: &'static Object, at: &At, json: &Json) -> Option<Fields> {
         let Value::Object(members) = &json.value else {
-            self.report(refuse(at, &json.value, "it has to be an object"));
+            self.report(scalar::refuse(at, &json.value, "it has to be an object"));
             return None;
         };
         let problems_before = self.problems.len();
@@ -208,7 +213,7 @@ impl Checker<'_> {
         // A key that is there but for a slip is not to be told missing.
         if slips.is_empty() {
             for relation in object.relations {
-                self.relation(relation, at, json, members);
+                relations::check(relation, at, json, members, self.problems);
             }
         }
         let complete = self.problems.len() == problems_before;
@@ -228,148 +233,4 @@ impl Checker<'_> {
         self.report(problem.help(format!("known here: {}", names.join(", "))));
         meant
     }
-
-    fn relation(&mut self, relation: &'static Relation, at: &At, json: &Json, members: &[Member]) {
-        let find = |key: &str| members.iter().find(|member| member.key == key);
-        match relation {
-            Relation::AnyOf(keys) => {
-                if keys.iter().all(|key| find(key).is_none()) {
-                    let message = format!("{} is missing", keys.join(" or "));
-                    self.report(Diagnostic::new(Mistake::MissingKey, &at.part(json.span), message));
-                }
-            }
-            Relation::Together(one, other) => {
-                let (present, missing) = match (find(one), find(other)) {
-                    (Some(present), None) => (present, other),
-                    (None, Some(present)) => (present, one),
-                    _ => return,
-                };
-                let message = format!("{} stands without {missing}", present.key);
-                let problem = Diagnostic::new(Mistake::MissingKey, &at.part(present.span), message);
-                self.report(problem.help("give both or neither"));
-            }
-            Relation::Apart {
-                keys: [one, other],
-                instead,
-            } => {
-                if let (Some(one), Some(other)) = (find(one), find(other)) {
-                    let message = format!("{} and {} cannot stand together", one.key, other.key);
-                    let problem = Diagnostic::new(Mistake::Contradiction, &at.part(other.span), message);
-                    let note = format!("{} stands here", one.key);
-                    self.report(problem.related(&at.part(one.span), note).help(*instead));
-                }
-            }
-            Relation::OnlyWhere {
-                key,
-                other,
-                values,
-                needed,
-                instead,
-            } => {
-                let Some(decisive) = find(other) else { return };
-                let Value::String(word) = &decisive.value.value else {
-                    return;
-                };
-                let at_decisive = at.key(other, decisive.value.span);
-                match find(key) {
-                    Some(member) if !values.contains(&word.as_str()) => {
-                        let message = format!("{key} cannot stand with {other} {word:?}");
-                        let problem = Diagnostic::new(Mistake::Contradiction, &at.part(member.span), message);
-                        let note = format!("{other} stands here");
-                        self.report(problem.related(&at_decisive, note).help(*instead));
-                    }
-                    None if *needed && values.contains(&word.as_str()) => {
-                        let message = format!("{key} is missing, which {other} {word:?} needs");
-                        let problem = Diagnostic::new(Mistake::MissingKey, &at_decisive, message);
-                        self.report(problem.help(duration::EXPECTED));
-                    }
-                    _ => {}
-                }
-            }
-            Relation::ItemsWhere {
-                key,
-                other,
-                value,
-                shape,
-            } => {
-                let decisive = find(other).map(|member| &member.value.value);
-                let holds = matches!(decisive, Some(Value::String(word)) if word == value);
-                let Some(Value::Array(items)) = find(key).filter(|_| holds).map(|list| &list.value.value)
-                else {
-                    return;
-                };
-                for (index, item) in items.iter().enumerate() {
-                    if diagnostic::are_enough(self.problems) {
-                        return;
-                    }
-                    let list = at.key(key, item.span);
-                    if let (Value::String(_), Err(expected)) = (&item.value, read(shape, &item.value)) {
-                        self.report(refuse(&list.item(index, item.span), &item.value, &expected));
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// A value that is neither a list nor an object; the error says what is accepted.
-fn read(shape: &Shape, value: &Value) -> Result<Content, String> {
-    match (shape, value) {
-        (Shape::Whole(range), Value::Number(text)) => match text.parse() {
-            Ok(number) if range.contains(&number) => Ok(Content::Whole(number)),
-            _ => Err(expected_whole(range)),
-        },
-        (Shape::Whole(range), _) => Err(expected_whole(range)),
-        (Shape::List(_) | Shape::Object(_), _) => Err("it has to be an array or an object".to_owned()),
-        (_, Value::String(text)) => read_text(shape, text),
-        _ => Err("it has to be a string".to_owned()),
-    }
-}
-
-fn expected_whole(range: &std::ops::RangeInclusive<u32>) -> String {
-    format!(
-        "it has to be a whole number from {} to {}",
-        range.start(),
-        range.end()
-    )
-}
-
-fn read_text(shape: &Shape, text: &str) -> Result<Content, String> {
-    match shape {
-        Shape::FilePath => match path::parse(text)? {
-            WrittenPath {
-                names_directory: true,
-                ..
-            } => Err("the path of a file cannot end in /".to_owned()),
-            written => Ok(Content::Path(written)),
-        },
-        Shape::DirectoryPath => match path::parse(text)? {
-            WrittenPath {
-                names_directory: false,
-                ..
-            } => Err("the path of a directory has to end in /".to_owned()),
-            written => Ok(Content::Path(written)),
-        },
-        Shape::AnyPath => Ok(Content::Path(path::parse(text)?)),
-        Shape::Duration => Ok(Content::Duration(duration::parse(text)?)),
-        Shape::Choice(words) if !words.contains(&text) => {
-            Err(format!("it has to be one of {}", words.join(", ")))
-        }
-        Shape::UnitName => service::check_unit(text)
-            .map(|()| Content::Text(text.to_owned()))
-            .map_err(str::to_owned),
-        Shape::BusName => service::check_bus_name(text)
-            .map(|()| Content::Text(text.to_owned()))
-            .map_err(str::to_owned),
-        _ => Ok(Content::Text(text.to_owned())),
-    }
-}
-
-fn refuse(at: &At, value: &Value, expected: &str) -> Diagnostic {
-    Diagnostic::new(
-        Mistake::BadValue,
-        at,
-        format!("{} is not accepted", value.quote()),
-    )
-    .help(expected)
 }

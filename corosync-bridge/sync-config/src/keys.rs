@@ -3,6 +3,7 @@
 
 use std::ops::RangeInclusive;
 
+use crate::duration;
 use crate::rule::Direction;
 
 pub(crate) const FILES: &str = "Files";
@@ -97,8 +98,8 @@ pub(crate) enum Relation {
         key: &'static str,
         other: &'static str,
         values: &'static [&'static str],
-        /// Whether it has to stand there.
-        needed: bool,
+        /// Where it has to stand there: what its value looks like.
+        needed: Option<&'static str>,
         /// What to do instead.
         instead: &'static str,
     },
@@ -227,7 +228,7 @@ static DIRECTORY: Object = Object {
             key: EXCEPTION_LIST,
             other: SYNC_DIRECTION,
             values: &[ACTIVE_TO_PASSIVE],
-            needed: false,
+            needed: None,
             instead: "it names what travels against Active2Passive",
         },
         Relation::Apart {
@@ -308,7 +309,7 @@ const PERIODICITY_RELATION: Relation = Relation::OnlyWhere {
     key: PERIODICITY,
     other: SYNC_TYPE,
     values: &[PERIODIC],
-    needed: true,
+    needed: Some(duration::EXPECTED),
     instead: "remove it, or make it \"SyncType\": \"Periodic\"",
 };
 
@@ -324,7 +325,7 @@ const DESTINATION_RELATION: Relation = Relation::OnlyWhere {
     key: DESTINATION_PATH,
     other: SYNC_DIRECTION,
     values: &[ACTIVE_TO_PASSIVE, PASSIVE_TO_ACTIVE],
-    needed: false,
+    needed: None,
     instead: "what travels both ways needs one path on both BMCs: leave out DestinationPath, or let it travel one \
               way",
 };
@@ -371,7 +372,7 @@ const NOTIFY_RELATIONS: [Relation; 3] = [
         key: METHOD,
         other: MODE,
         values: &[SYSTEMD],
-        needed: false,
+        needed: None,
         instead: "remove it: a service on D-Bus decides by itself what to do",
     },
     Relation::ItemsWhere {

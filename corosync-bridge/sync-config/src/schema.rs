@@ -109,7 +109,7 @@ fn relation(relation: &Relation, definitions: &mut Map<String, Value>) -> Value 
             ..
         } => json!({
             "if": {"properties": {*other: {"enum": values}}, "required": [other]},
-            "then": if *needed { json!({"required": [key]}) } else { json!(true) },
+            "then": if needed.is_some() { json!({"required": [key]}) } else { json!(true) },
             "else": {"not": {"required": [key]}},
         }),
         Relation::ItemsWhere {
