@@ -82,6 +82,7 @@ fn sibling() -> Member {
             sequence: 9,
         },
         sync: Sync::InSync,
+        essential: false,
         acknowledged: Some(9),
         lag_ms: Some(0),
     }
@@ -100,6 +101,7 @@ fn status(role: Role, members: Vec<Member>) -> Reply {
             sequence: 9,
         },
         sync: Sync::Source,
+        essential: false,
         switch: Switch::Paused,
         members,
         entries: 12,

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use bmc_replication::{Core, DiskTree, Event, Notice, PlacedTree, Role, StateFile};
-use bmc_sync_config::SyncConfig;
+use bmc_sync_config::{SyncConfig, Timing};
 
 use crate::control_server::ControlServer;
 use crate::link::Link;
@@ -56,14 +56,16 @@ impl Daemon {
     /// Puts the parts together. An Active from before a restart watches from here on.
     pub(crate) fn new(
         core: Core<PlacedTree<DiskTree>, StateFile>,
-        config: Rc<SyncConfig>,
+        config: &SyncConfig,
         group: &str,
         server: ControlServer,
         marker: RoleMarker,
     ) -> Self {
         let started = Instant::now();
         let role = core.report(Duration::ZERO).role;
-        let mut watcher = Watcher::new(config);
+        // Everything else is looked at when its time has come.
+        let watched = config.only(|entry| entry.rule.timing == Timing::Immediate);
+        let mut watcher = Watcher::new(Rc::new(watched));
         if role == Role::Active {
             watcher.start(started);
         }

@@ -97,7 +97,7 @@ fn serve(options: &Options, config: SyncConfig) -> anyhow::Result<Infallible> {
         StateFile::new(&options.state_dir),
     );
     let server = ControlServer::bind(&options.socket, Uid::ROOT)?;
-    Daemon::new(core, config, &options.group, server, marker).run()
+    Daemon::new(core, &config, &options.group, server, marker).run()
 }
 
 /// Loads the lists. The bridge's own files are not settings: replicated, they would make the sibling forget

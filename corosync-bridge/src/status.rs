@@ -31,6 +31,7 @@ pub(crate) fn status(report: Report, link: &Link, watcher: &Watcher) -> Status {
         role: report.role,
         position: report.position,
         sync: report.sync,
+        essential: report.essential,
         switch: report.switch,
         members,
         entries: report.entries,
@@ -63,6 +64,7 @@ fn member(report: &MemberReport, names: &impl Names) -> Member {
         role: report.role,
         position: report.position,
         sync: report.sync,
+        essential: report.essential,
         acknowledged: report.acknowledged,
         lag_ms: report
             .lag

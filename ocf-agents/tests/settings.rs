@@ -68,6 +68,7 @@ fn the_score_follows_the_copy_and_the_tool_runs_only_when_it_changed() {
             sequence: 0,
         },
         sync: Sync::Source,
+        essential: false,
         acknowledged: None,
         lag_ms: None,
     };

@@ -13,6 +13,8 @@ pub(crate) struct Copy {
     pub(crate) role: SyncRole,
     /// Its synchronisation.
     pub(crate) sync: Sync,
+    /// Everything of priority 1 is in sync, though the rest may not be.
+    pub(crate) essential: bool,
     /// How new it is.
     pub(crate) position: Position,
     /// Age of the oldest change that it has not acknowledged, in milliseconds.
@@ -25,6 +27,7 @@ pub(crate) fn copy_of(status: &Status, name: &str) -> Option<Copy> {
         return Some(Copy {
             role: status.role,
             sync: status.sync,
+            essential: status.essential,
             position: status.position,
             lag_ms: None,
         });
@@ -33,6 +36,7 @@ pub(crate) fn copy_of(status: &Status, name: &str) -> Option<Copy> {
     Some(Copy {
         role: member.role,
         sync: member.sync,
+        essential: member.essential,
         position: member.position,
         lag_ms: member.lag_ms,
     })
@@ -114,7 +118,8 @@ fn copy(name: &str, bridge: Result<&Status, &String>) -> Option<Reason> {
         return Some(Reason::of(name, ReasonId::SyncUnknown, message));
     };
     let stale = |why: &str| {
-        let message = format!("the settings on {name} are not in sync: {why}");
+        let essential = essential(status, &copy);
+        let message = format!("the settings on {name} are not in sync: {why}{essential}");
         Some(Reason::of(name, ReasonId::NotInSync, message))
     };
     match copy.sync {
@@ -130,6 +135,18 @@ fn copy(name: &str, bridge: Result<&Status, &String>) -> Option<Reason> {
                 .find(|(_, position)| *position > copy.position);
             newer.and_then(|(other, _)| stale(&format!("{other} has a newer copy")))
         }
+    }
+}
+
+/// What a person wants to know before forcing it: whether what must be there is.
+fn essential(status: &Status, copy: &Copy) -> &'static str {
+    let mut others = status.members.iter().map(|member| member.essential);
+    if copy.essential {
+        "; everything of priority 1 is in sync"
+    } else if status.essential || others.any(|essential| essential) {
+        "; not everything of priority 1 is in sync"
+    } else {
+        ""
     }
 }
 

@@ -36,6 +36,7 @@ pub(crate) fn bridge() -> Status {
         role: Role::Active,
         position,
         sync: Sync::Source,
+        essential: false,
         switch: Switch::On,
         members: vec![Member {
             node_id: 2,
@@ -43,6 +44,7 @@ pub(crate) fn bridge() -> Status {
             role: Role::Passive,
             position,
             sync: Sync::InSync,
+            essential: false,
             acknowledged: Some(9),
             lag_ms: Some(0),
         }],

@@ -42,6 +42,18 @@ fn a_copy_that_is_behind_cannot_take_over() {
 }
 
 #[test]
+fn a_copy_that_is_behind_tells_whether_what_has_priority_1_is_in_sync() {
+    let mut observed = at_rest("bmc0");
+    let bridge = bridge_of(&mut observed);
+    bridge.essential = true;
+    bridge.members[0].sync = bmc_bridge_control::Sync::Failed;
+    let said = |observed: &Observed| report(observed).bmcs[1].reasons[0].message.clone();
+    assert!(said(&observed).ends_with("; not everything of priority 1 is in sync"));
+    bridge_of(&mut observed).members[0].essential = true;
+    assert!(said(&observed).ends_with("; everything of priority 1 is in sync"));
+}
+
+#[test]
 fn a_lost_bmc_has_that_one_reason() {
     let mut observed = at_rest("bmc0");
     view_of(&mut observed).nodes[1].online = false;

@@ -154,6 +154,9 @@ pub struct Member {
     pub position: Position,
     /// Its synchronisation, by its own word.
     pub sync: Sync,
+    /// Everything of priority 1 is in sync there, though the rest may not be. Never where nothing has priority 1.
+    #[serde(default)]
+    pub essential: bool,
     /// Last sequence of the current epoch that it acknowledged as durable. Known on the Active only.
     pub acknowledged: Option<u64>,
     /// Age of the oldest change that it has not acknowledged, in milliseconds; 0 when there is none. Known
@@ -207,6 +210,9 @@ pub struct Status {
     pub position: Position,
     /// Synchronisation of this node's copy.
     pub sync: Sync,
+    /// Everything of priority 1 is in sync here, though the rest may not be. Never where nothing has priority 1.
+    #[serde(default)]
+    pub essential: bool,
     /// Whether changes travel at all.
     #[serde(default)]
     pub switch: Switch,
@@ -288,6 +294,7 @@ mod tests {
                 sequence: 9,
             },
             sync: Sync::Source,
+            essential: true,
             switch: Switch::On,
             members: vec![Member {
                 node_id: 2,
@@ -298,6 +305,7 @@ mod tests {
                     sequence: 9,
                 },
                 sync: Sync::InSync,
+                essential: true,
                 acknowledged: Some(9),
                 lag_ms: Some(0),
             }],
@@ -310,9 +318,10 @@ mod tests {
             line,
             concat!(
                 r#"{"result":"status","version":1,"node_id":1,"name":"bmc0","connection":"joined","#,
-                r#""quorate":true,"role":"active","position":{"epoch":3,"sequence":9},"sync":"source","switch":"on","#,
+                r#""quorate":true,"role":"active","position":{"epoch":3,"sequence":9},"sync":"source","essential":true,"#,
+                r#""switch":"on","#,
                 r#""members":[{"node_id":2,"name":"bmc1","role":"passive","#,
-                r#""position":{"epoch":3,"sequence":9},"sync":"in-sync","acknowledged":9,"lag_ms":0}],"#,
+                r#""position":{"epoch":3,"sequence":9},"sync":"in-sync","essential":true,"acknowledged":9,"lag_ms":0}],"#,
                 r#""entries":12,"transfer":null,"problems":[]}"#
             )
         );

@@ -53,6 +53,7 @@ mod active;
 mod bulk;
 mod comparison;
 mod deliver;
+mod essential;
 mod follower;
 mod incoming;
 mod outbox;
@@ -79,6 +80,7 @@ use crate::wire::{Hello, Message};
 use crate::{NodeId, Position, Problem, Role, Switch, Sync, Transfer};
 
 use active::Active;
+use essential::Essential;
 use follower::Follower;
 use outbox::Outbox;
 use peers::Peers;
@@ -224,6 +226,8 @@ pub struct MemberReport {
     pub position: Position,
     /// Its synchronisation, by its own word.
     pub sync: Sync,
+    /// Everything of priority 1 is in sync there, though the rest may not be.
+    pub essential: bool,
     /// Last sequence of the current epoch that it acknowledged. Known on the Active only.
     pub acknowledged: Option<u64>,
     /// Age of the oldest change that it has not acknowledged; zero when there is none. Known on the Active only.
@@ -243,6 +247,8 @@ pub struct Report {
     pub position: Position,
     /// Whether its copy holds what the Active holds.
     pub sync: Sync,
+    /// Everything of priority 1 is in sync here, though the rest may not be. Never where nothing has priority 1.
+    pub essential: bool,
     /// Whether changes travel at all.
     pub switch: Switch,
     /// The other members that have introduced themselves, by node id.
@@ -280,6 +286,7 @@ pub struct Core<T: Tree, S> {
     requests: Requests,
     switches: Switches,
     schedule: Schedule,
+    essential: Essential,
     /// Whether the members have to be told what changed here.
     announce: bool,
     problems: Problems,
@@ -321,6 +328,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         });
         let switches = Switches::after_restart(state.disabled);
         let schedule = Schedule::new(&*coverage);
+        let essential = Essential::new(&*coverage);
         // Without a remembered epoch there is nothing to resume: this node cannot tell whether it was deposed.
         let resumes = options.resume_as_active && state.epoch > 0;
         let role = if resumes { Role::Active } else { Role::Passive };
@@ -349,6 +357,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             requests: Requests::default(),
             switches,
             schedule,
+            essential,
             announce: false,
             problems,
             notices,
@@ -452,6 +461,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             role: self.role,
             position: self.position(),
             sync: self.sync,
+            essential: self.essential_is_in_sync(),
             switch: self.switches.position,
             members: self.peers.report(self.active.as_ref(), now),
             entries: u64::try_from(self.index.len()).unwrap_or(u64::MAX),
@@ -468,6 +478,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             position: self.position(),
             sync: self.sync,
             switch: self.switches.position,
+            essential: self.essential_is_in_sync(),
         }
     }
 

@@ -59,6 +59,8 @@ pub struct Hello {
     pub sync: Sync,
     /// Whether changes travel at all: on the Active as it was switched, elsewhere as it was taken over.
     pub switch: Switch,
+    /// Everything of priority 1 is in sync there, though the rest may not be.
+    pub essential: bool,
 }
 
 /// A range of paths, in their order: `after` is not in it, `up_to` is.
@@ -160,6 +162,11 @@ pub enum Operation<'a> {
     Remove {
         /// Which entry.
         path: EntryPath,
+    },
+    /// Everything of priority 1 that differed in the comparison `session` was sent before this.
+    EssentialInSync {
+        /// Which comparison.
+        session: u64,
     },
     /// The comparison `session` is done: everything that differed was sent before this.
     InSync {
@@ -315,4 +322,5 @@ mod operation {
     pub(super) const ATTRIBUTES: u8 = 5;
     pub(super) const REMOVE: u8 = 6;
     pub(super) const IN_SYNC: u8 = 7;
+    pub(super) const ESSENTIAL_IN_SYNC: u8 = 10;
 }

@@ -224,6 +224,39 @@ fn promoting_the_active_and_demoting_a_passive_change_nothing() {
 }
 
 #[test]
+fn what_is_essential_travels_first_and_a_passive_tells_when_it_has_it() {
+    let (a, b) = (Node::new(false), Node::new(false));
+    for number in 0..100 {
+        fs::write(a.at(&format!("/s/{number}")), "ordinary").unwrap();
+    }
+    fs::write(a.at("/etc/one"), "essential").unwrap();
+    let mut pair = Pair::of(a, b);
+    assert!(!pair.nodes[&B].report().essential);
+    pair.ask_without_waiting(A, Request::Promote);
+    while !pair.nodes[&B].report().essential {
+        assert!(pair.turn(), "{:#?}", pair.nodes[&B].report());
+    }
+    assert_eq!(pair.nodes[&B].report().sync, Sync::Syncing);
+    assert_eq!(pair.read(B, "/etc/one").unwrap(), b"essential");
+    assert!(pair.read(B, "/s/99").is_none());
+    pair.settle();
+    let told = pair.nodes[&A].report().members[0];
+    assert_eq!((told.sync, told.essential), (Sync::InSync, true));
+}
+
+#[test]
+fn a_passive_that_missed_changes_has_what_is_essential_only_when_it_was_told_so_again() {
+    let mut pair = Pair::new();
+    pair.membership(&[A]);
+    pair.nodes.get_mut(&B).unwrap().restart(false);
+    assert!(!pair.nodes[&B].report().essential);
+    pair.membership(&[A, B]);
+    assert!(pair.nodes[&B].report().essential);
+    pair.ask(B, Request::Promote).unwrap();
+    assert!(pair.nodes[&A].report().essential);
+}
+
+#[test]
 fn what_is_periodic_travels_when_its_time_has_come_and_not_before() {
     let mut pair = Pair::new();
     pair.change(A, "/s/log", |path| fs::create_dir(path).unwrap());
@@ -667,6 +700,7 @@ impl Liar {
             },
             sync: Sync::Source,
             switch: Switch::On,
+            essential: true,
         }));
         liar.say(&Message::Compare {
             epoch: 5,
@@ -970,6 +1004,7 @@ fn a_passive_that_tells_of_its_copy_out_of_order_is_not_believed() {
             position: Position::default(),
             sync: Sync::NoSource,
             switch: Switch::On,
+            essential: true,
         });
         let request = Event::Request {
             id: 1,

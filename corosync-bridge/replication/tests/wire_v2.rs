@@ -58,8 +58,9 @@ fn every_message() -> Vec<(Message<'static>, String)> {
                 },
                 sync: Sync::Syncing,
                 switch: Switch::Paused,
+                essential: true,
             }),
-            format!("01 {seven} 00000002 02 0000000000000006 0000000000000005 03 02"),
+            format!("01 {seven} 00000002 02 0000000000000006 0000000000000005 03 02 01"),
         ),
         (Message::Promote { epoch: 7 }, format!("02 {seven}")),
         (
@@ -139,6 +140,7 @@ fn every_message() -> Vec<(Message<'static>, String)> {
         ),
         operation(Operation::Remove { path: path("/a") }, "06 00000002 2f61"),
         operation(Operation::InSync { session: 9 }, "07 0000000000000009"),
+        operation(Operation::EssentialInSync { session: 9 }, "0a 0000000000000009"),
         (
             Message::Begin {
                 epoch: 7,

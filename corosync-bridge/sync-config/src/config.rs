@@ -21,12 +21,22 @@ impl SyncConfig {
     /// Puts entries together; where two of them overlap, that goes to `problems`.
     pub(crate) fn assemble(drafts: Vec<Draft>, problems: &mut Vec<Diagnostic>) -> Self {
         overlaps(&drafts, problems);
+        Self::of(drafts.into_iter().map(|draft| draft.entry))
+    }
+
+    /// The part of it whose entries are to be kept.
+    #[must_use]
+    pub fn only(&self, keep: impl Fn(&Entry) -> bool) -> Self {
+        Self::of(self.entries.iter().filter(|entry| keep(entry)).cloned())
+    }
+
+    fn of(entries: impl Iterator<Item = Entry>) -> Self {
         let mut config = Self::default();
-        for (index, draft) in drafts.into_iter().enumerate() {
-            for root in draft.entry.roots() {
+        for (index, entry) in entries.enumerate() {
+            for root in entry.roots() {
                 config.by_root.insert(root.to_owned(), index);
             }
-            config.entries.push(draft.entry);
+            config.entries.push(entry);
         }
         config
     }

@@ -7,7 +7,7 @@ mod support;
 
 use std::path::Path;
 
-use bmc_sync_config::{ConfigError, Kind, SyncConfig};
+use bmc_sync_config::{ConfigError, Kind, SyncConfig, Timing};
 use support::{directories, directory, entry, files, load};
 
 fn covers(config: &SyncConfig, path: &str) -> bool {
@@ -38,6 +38,15 @@ fn files_and_directories_of_all_lists_are_merged_in_the_order_of_names() {
         (place.line, place.column, place.within.as_str()),
         (1, 17, "Directories[0]")
     );
+}
+
+#[test]
+fn a_part_of_a_configuration_covers_what_its_entries_cover() {
+    let at_join = entry("/var/log/", "").replace("Immediate", "AtJoin");
+    let config = load(&directories(&[entry("/var/lib/a/", ""), at_join])).unwrap();
+    let part = config.only(|entry| entry.rule.timing == Timing::Immediate);
+    assert!(covers(&part, "/var/lib/a/x") && !covers(&part, "/var/log/x"));
+    assert!(!part.may_contain(Path::new("/var/log")));
 }
 
 #[test]

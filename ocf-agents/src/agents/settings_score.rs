@@ -12,6 +12,8 @@ const NEWEST: u32 = 800;
 const IN_SYNC: u32 = 500;
 /// No Active is known and a sibling has a newer copy: to be promoted only if the sibling cannot be.
 const OLDER: u32 = 100;
+/// An Active is known, and this copy has everything of priority 1, but not all of the rest.
+const ESSENTIAL_IN_SYNC: u32 = 50;
 /// An Active is known, and this copy is not complete.
 const NOT_IN_SYNC: u32 = 10;
 /// Decides between equals: the lower node id, so that both BMCs agree on one. Less than any step of the table.
@@ -27,12 +29,15 @@ pub fn promotion_score(status: &Status) -> Score {
         return Score::Promotable(ACTIVE);
     }
     let active_known = status.members.iter().any(|member| member.role == Role::Active);
+    // What is essential counts before how new the whole is: a copy that has it was with the last Active.
+    let own_copy = (status.essential, status.position);
     let newer_copy = status
         .members
         .iter()
-        .any(|member| member.position > status.position);
+        .any(|member| (member.essential, member.position) > own_copy);
     let freshness = match (active_known, status.sync) {
         (true, Sync::InSync) => IN_SYNC,
+        (true, _) if status.essential => ESSENTIAL_IN_SYNC,
         (true, _) => NOT_IN_SYNC,
         (false, _) if newer_copy => OLDER,
         (false, _) => NEWEST,
@@ -61,6 +66,7 @@ mod tests {
             role,
             position,
             sync: Sync::InSync,
+            essential: false,
             acknowledged: None,
             lag_ms: None,
         };
@@ -73,6 +79,7 @@ mod tests {
             role: Role::Passive,
             position: at(3, 9),
             sync,
+            essential: false,
             switch: Switch::On,
             members: sibling.map(member).into_iter().collect(),
             entries: 0,
@@ -116,6 +123,24 @@ mod tests {
         let beside = |position| promotion_score(&status(Sync::NoSource, Some((Role::Passive, position))));
         assert_eq!(beside(at(3, 8)), Score::Promotable(800));
         assert_eq!(beside(at(4, 0)), Score::Promotable(100));
+    }
+
+    #[test]
+    fn a_copy_with_everything_of_priority_1_comes_between_one_in_sync_and_one_without() {
+        let mut status = status(Sync::Failed, Some((Role::Active, at(3, 9))));
+        status.essential = true;
+        assert_eq!(promotion_score(&status), Score::Promotable(50));
+    }
+
+    #[test]
+    fn without_an_active_what_is_essential_counts_before_how_new_the_whole_is() {
+        let mut status = status(Sync::NoSource, Some((Role::Passive, at(3, 8))));
+        status.members[0].essential = true;
+        assert_eq!(promotion_score(&status), Score::Promotable(100));
+        status.members[0].position = at(4, 0);
+        status.essential = true;
+        status.members[0].essential = false;
+        assert_eq!(promotion_score(&status), Score::Promotable(800));
     }
 
     #[test]

@@ -44,6 +44,7 @@ impl Bridge {
                 sequence: 9,
             },
             sync: Sync::NoSource,
+            essential: false,
             switch: Switch::On,
             members: Vec::new(),
             entries: 12,

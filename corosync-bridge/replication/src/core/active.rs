@@ -136,6 +136,11 @@ impl<F: Source> Active<F> {
         self.unreadable.first()
     }
 
+    /// All of them.
+    pub(super) fn unreadable_entries(&self) -> impl Iterator<Item = &EntryPath> {
+        self.unreadable.iter()
+    }
+
     pub(super) fn is_unreadable(&self, path: &EntryPath) -> bool {
         self.unreadable
             .iter()

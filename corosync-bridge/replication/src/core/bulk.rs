@@ -494,6 +494,6 @@ fn replaces(change: &Operation<'_>, path: &EntryPath) -> bool {
         | Operation::Link { path: at, .. }
         | Operation::Remove { path: at } => path == at || path.is_beneath(at),
         Operation::Directory { path: at, .. } | Operation::Attributes { path: at, .. } => path == at,
-        Operation::InSync { .. } => false,
+        Operation::InSync { .. } | Operation::EssentialInSync { .. } => false,
     }
 }

@@ -236,13 +236,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             }
             match next_if(&mut theirs, |entry| entry.path == *path) {
                 Some(entry) if (entry.kind, entry.content) != (known.kind, known.content) => {
-                    session.need(path, Need::Whole, Some(known));
+                    session.need(self.priority(path), path, Need::Whole, Some(known));
                 }
                 Some(entry) if entry.attributes != known.attributes => {
-                    session.need(path, Need::Attributes, Some(known));
+                    session.need(self.priority(path), path, Need::Attributes, Some(known));
                 }
                 Some(_) => {}
-                None => session.need(path, Need::Whole, Some(known)),
+                None => session.need(self.priority(path), path, Need::Whole, Some(known)),
             }
             compared_up_to = Some(path);
         }
@@ -270,9 +270,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             .as_ref()
             .is_some_and(|active| active.is_unreadable(&extra.path));
         if unknown {
-            session.incomplete = true;
+            session.cannot_tell(self.priority(&extra.path));
         } else if self.coverage.covers(&extra.path) {
-            session.need(&extra.path, Need::Removal, None);
+            session.need(self.priority(&extra.path), &extra.path, Need::Removal, None);
         }
     }
 }

@@ -70,6 +70,8 @@ struct Following {
     received: u64,
     /// What was acknowledged.
     told: (u64, u64),
+    /// The Active has said that everything of priority 1 was sent.
+    essential_closed: bool,
     /// The Active has said that everything was sent.
     closed: bool,
     /// Something could not be applied.
@@ -113,11 +115,20 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.commit();
         self.follower.incoming = None;
         self.tree.release();
+        let missed_nothing = self
+            .follower
+            .following
+            .as_ref()
+            .is_some_and(|following| !following.tainted);
+        if !missed_nothing {
+            self.miss_essential();
+        }
         self.follower.following = Some(Following {
             session,
             sequence,
             received: 0,
             told: (sequence, 0),
+            essential_closed: false,
             closed: false,
             tainted: false,
         });
@@ -245,6 +256,12 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 self.index.remove(&path);
                 Ok(())
             }
+            Operation::EssentialInSync { session } => {
+                if let Some(following) = &mut self.follower.following {
+                    following.essential_closed |= following.session == session;
+                }
+                Ok(())
+            }
             Operation::InSync { session } => {
                 if let Some(following) = &mut self.follower.following {
                     following.closed |= following.session == session;
@@ -363,20 +380,23 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     /// A copy that is in sync is as new as the last change that is durable.
     fn keep_position(&mut self, sequence: u64) -> bool {
-        if !self
-            .follower
-            .following
-            .as_ref()
-            .is_some_and(|following| following.closed)
-        {
+        let Some(following) = &self.follower.following else {
             return true;
-        }
-        if self.sync != Sync::InSync {
+        };
+        let closed = following.closed;
+        let has_essential = following.essential_closed && !self.essential_is_in_sync();
+        if has_essential || (closed && self.sync != Sync::InSync) {
             // What was equal already was not written by this core: it may not be durable.
             if let Err(error) = self.tree.harden_all() {
                 self.taint(&error.into());
                 return false;
             }
+        }
+        if has_essential {
+            self.hold_essential();
+        }
+        if !closed {
+            return true;
         }
         let position = Position {
             epoch: self.state.epoch,
@@ -397,6 +417,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if self.sync != Sync::InSync {
             self.sync = Sync::InSync;
             self.announce = true;
+            self.hold_essential();
             self.problems.clear(&Topic::Copy);
             self.problems.clear(&Topic::State);
             self.notices.push(Notice::InSync { position });
@@ -415,6 +436,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     fn fail(&mut self, message: String) {
         self.problem(Topic::Copy, message);
+        self.miss_essential();
         if self.sync != Sync::Failed {
             self.sync = Sync::Failed;
             self.announce = true;

@@ -260,6 +260,7 @@ impl Peers {
                     role: hello.role,
                     position: hello.position,
                     sync: hello.sync,
+                    essential: hello.essential,
                     acknowledged,
                     lag: acknowledged
                         .zip(active)

@@ -239,6 +239,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
         // What was in sync with an older Active may differ from this one.
         self.sync = Sync::NoSource;
+        self.miss_essential();
         self.find_source(source);
         self.announce = true;
     }
@@ -269,6 +270,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.active = None;
         self.take_role(Role::Passive);
         self.sync = Sync::NoSource;
+        self.miss_essential();
         self.source = None;
         self.resume = Resume::No;
         self.outbox.clear();

@@ -8,6 +8,7 @@ use super::comparison::Comparison;
 use super::peers::Follow;
 use super::schedule::Occasion;
 use super::{Core, Notice};
+use crate::coverage::Priority;
 use crate::entry::{Body, Known};
 use crate::state::StateStore;
 use crate::tree::{Inspection, Source, Tree, TreeError};
@@ -31,11 +32,14 @@ pub(super) struct Session {
     pub(super) target: NodeId,
     pub(super) id: u64,
     pub(super) comparison: Comparison,
-    needs: BTreeMap<EntryPath, Need>,
+    /// What is essential comes first.
+    needs: BTreeMap<(Priority, EntryPath), Need>,
+    /// It was told that everything of priority 1 was sent, or this comparison cannot tell it.
+    essential_settled: bool,
     /// Bytes of content in `needs`.
     bytes_left: u64,
     /// Something could not be read: this comparison brings nobody in sync.
-    pub(super) incomplete: bool,
+    incomplete: bool,
 }
 
 impl Session {
@@ -56,11 +60,24 @@ impl Session {
         )
     }
 
-    pub(super) fn need(&mut self, path: &EntryPath, need: Need, known: Option<&Known>) {
+    pub(super) fn need(&mut self, priority: Priority, path: &EntryPath, need: Need, known: Option<&Known>) {
         if need == Need::Whole {
             self.bytes_left += known.map_or(0, |known| known.seen.stamp.size);
         }
-        self.needs.insert(path.clone(), need);
+        self.needs.insert((priority, path.clone()), need);
+    }
+
+    /// Something of this priority could not be read.
+    pub(super) fn cannot_tell(&mut self, priority: Priority) {
+        self.incomplete = true;
+        self.essential_settled |= priority == Priority::Essential;
+    }
+
+    /// Whether everything of priority 1 was sent, and the target does not know it.
+    fn owes_essential(&self) -> bool {
+        let next = self.needs.first_key_value();
+        let essential_left = next.is_some_and(|((priority, _), _)| *priority == Priority::Essential);
+        self.comparison.is_complete() && !essential_left && !self.essential_settled
     }
 }
 
@@ -84,6 +101,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             id,
             comparison: Comparison::default(),
             needs: BTreeMap::new(),
+            essential_settled: !self.essential.is_configured(),
             bytes_left: 0,
             incomplete: false,
         });
@@ -107,7 +125,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             return self.compare_step();
         }
         let (target, id, incomplete) = (session.target, session.id, session.incomplete);
-        let Some((path, need)) = session.needs.pop_first() else {
+        if session.owes_essential() {
+            session.essential_settled = true;
+            return self.close_essential(target, id, now);
+        }
+        let Some(((priority, path), need)) = session.needs.pop_first() else {
             let unknown = self
                 .active
                 .as_ref()
@@ -130,8 +152,18 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             // Looked at as a change it is reported, and tried again.
             self.look_again(path);
             if let Some(session) = self.active.as_mut().and_then(|active| active.session.as_mut()) {
-                session.incomplete = true;
+                session.cannot_tell(priority);
             }
+        }
+    }
+
+    fn close_essential(&mut self, target: NodeId, session: u64, now: Duration) {
+        let unknown = self.active.as_ref().is_some_and(|active| {
+            let mut unreadable = active.unreadable_entries();
+            unreadable.any(|path| self.priority(path) == Priority::Essential)
+        });
+        if !unknown {
+            self.send(Some(target), Operation::EssentialInSync { session }, now);
         }
     }
 
@@ -226,8 +258,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     fn need_later(&mut self, path: &EntryPath, need: Need) {
         self.look_again(path.clone());
         let known = self.index.get(path).copied();
+        let priority = self.priority(path);
         if let Some(session) = self.active.as_mut().and_then(|active| active.session.as_mut()) {
-            session.need(path, need, known.as_ref());
+            session.need(priority, path, need, known.as_ref());
         }
     }
 

@@ -131,6 +131,7 @@ impl<'a> Input<'a> {
                 3 => Switch::Disabled,
                 other => return Err(value("a switch", other)),
             },
+            essential: self.mark("the mark of what is essential")?,
         })
     }
 
@@ -159,11 +160,7 @@ impl<'a> Input<'a> {
     fn summary(&mut self) -> Result<Message<'a>, WireError> {
         let epoch = self.u64()?;
         let session = self.u64()?;
-        let last = match self.byte()? {
-            0 => false,
-            1 => true,
-            other => return Err(value("the mark of the last part", other)),
-        };
+        let last = self.mark("the mark of the last part")?;
         let mut ranges: Vec<SummaryRange> = Vec::new();
         while !self.0.is_empty() {
             let range = SummaryRange {
@@ -262,6 +259,7 @@ impl<'a> Input<'a> {
                 content: self.digest()?,
             }),
             operation::REMOVE => Ok(Operation::Remove { path: self.path()? }),
+            operation::ESSENTIAL_IN_SYNC => Ok(Operation::EssentialInSync { session: self.u64()? }),
             operation::IN_SYNC => Ok(Operation::InSync { session: self.u64()? }),
             other => Err(value("the kind of operation", other)),
         }
@@ -313,6 +311,14 @@ impl<'a> Input<'a> {
 
     fn target(&mut self) -> Result<Option<NodeId>, WireError> {
         Ok(Some(self.node()?).filter(|node| node.0 != 0))
+    }
+
+    fn mark(&mut self, field: &'static str) -> Result<bool, WireError> {
+        match self.byte()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            other => Err(value(field, other)),
+        }
     }
 
     fn digest(&mut self) -> Result<Digest, WireError> {

@@ -154,6 +154,7 @@ fn put_hello(out: &mut Vec<u8>, hello: &Hello) {
         Switch::Paused => 2,
         Switch::Disabled => 3,
     });
+    out.push(u8::from(hello.essential));
 }
 
 fn put_manifest_entry(out: &mut Vec<u8>, entry: &ManifestEntry) {
@@ -217,6 +218,10 @@ fn put_operation(out: &mut Vec<u8>, change: &Operation<'_>) {
         Operation::Remove { path } => {
             out.push(operation::REMOVE);
             put_path(out, path);
+        }
+        Operation::EssentialInSync { session } => {
+            out.push(operation::ESSENTIAL_IN_SYNC);
+            put_u64(out, *session);
         }
         Operation::InSync { session } => {
             out.push(operation::IN_SYNC);

@@ -112,6 +112,7 @@ impl Victim {
             },
             sync: Sync::Source,
             switch: Switch::On,
+            essential: true,
         };
         victim.hear(&Message::Hello(hello).encode());
         victim.compare();

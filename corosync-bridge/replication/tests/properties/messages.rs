@@ -8,7 +8,7 @@ use bmc_replication::{EntryPath, NodeId, Position, Role, Switch, Sync};
 use crate::random::Dice;
 
 /// Every kind of message, as [`kind_of`] calls them.
-pub(crate) const KINDS: [&str; 17] = [
+pub(crate) const KINDS: [&str; 18] = [
     "Hello",
     "Promote",
     "Compare",
@@ -21,6 +21,7 @@ pub(crate) const KINDS: [&str; 17] = [
     "Attributes",
     "Remove",
     "InSync",
+    "EssentialInSync",
     "Begin",
     "Chunk",
     "Abandon",
@@ -50,6 +51,7 @@ pub(crate) fn kind_of(message: &Message<'_>) -> &'static str {
             Operation::Attributes { .. } => "Attributes",
             Operation::Remove { .. } => "Remove",
             Operation::InSync { .. } => "InSync",
+            Operation::EssentialInSync { .. } => "EssentialInSync",
         },
     }
 }
@@ -125,7 +127,7 @@ pub(crate) fn some_message<'a>(dice: &mut Dice, content: &'a [u8]) -> Message<'a
 
 fn some_operation<'a>(dice: &mut Dice, content: &'a [u8]) -> Operation<'a> {
     let path = some_path(dice);
-    match dice.below(7) {
+    match dice.below(8) {
         0 => Operation::Put {
             path,
             attributes: some_attributes(dice),
@@ -153,6 +155,7 @@ fn some_operation<'a>(dice: &mut Dice, content: &'a [u8]) -> Operation<'a> {
             content: some_digest(dice),
         },
         5 => Operation::Remove { path },
+        6 => Operation::EssentialInSync { session: dice.next() },
         _ => Operation::InSync { session: dice.next() },
     }
 }
@@ -177,6 +180,7 @@ fn some_hello(dice: &mut Dice) -> Hello {
         },
         sync: *dice.pick(&syncs).expect("there are some"),
         switch: *dice.pick(&switches).expect("there are some"),
+        essential: dice.one_in(2),
     }
 }
 

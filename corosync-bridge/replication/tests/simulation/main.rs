@@ -54,6 +54,7 @@ fn whatever_happens_nothing_acknowledged_is_lost_and_peace_brings_equal_copies()
         total.resumed += world.tally.resumed;
         total.deposed += world.tally.deposed;
         total.problems += world.tally.problems;
+        total.essential += world.tally.essential;
         total.switched_off += world.tally.switched_off;
         total.overtakes += world.tally.overtakes;
     }
@@ -66,6 +67,7 @@ fn whatever_happens_nothing_acknowledged_is_lost_and_peace_brings_equal_copies()
             ("resumption", total.resumed),
             ("deposition", total.deposed),
             ("problem", total.problems),
+            ("essential data before the rest", total.essential),
             ("pause", total.switched_off),
             ("overtaking of a large content", total.overtakes),
         ] {

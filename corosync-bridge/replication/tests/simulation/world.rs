@@ -10,8 +10,8 @@ use bmc_replication::coverage::Coverage;
 use bmc_replication::entry::{Attributes, FileTime};
 use bmc_replication::wire::{INLINE_BYTES, Message, Operation};
 use bmc_replication::{
-    Core, EntryPath, Event, NodeId, Notice, Options, PlacedTree, Placement, Position, Report, Request, Role,
-    Rule, Switch, Sync, Timing,
+    Core, EntryPath, Event, NodeId, Notice, Options, PlacedTree, Placement, Position, Priority, Report,
+    Request, Role, Rule, Switch, Sync, Timing,
 };
 
 use crate::disk::{Data, Disk, Image, SimState, SimTree, TORN, contents};
@@ -26,7 +26,7 @@ const REST_STEPS: usize = 60_000;
 /// How often `/p` is looked at.
 const PERIOD: Duration = Duration::from_secs(2);
 
-/// `/s` and `/f` travel as they change, `/p` periodically, `/j` when a sibling joins. A Passive keeps `/r` at `/q`.
+/// `/s` and `/f` travel as they change, `/p` periodically, `/j` when a sibling joins; `/f` is essential. A Passive keeps `/r` at `/q`.
 #[derive(Debug)]
 struct Everything;
 
@@ -49,6 +49,7 @@ impl Coverage for Everything {
         };
         Rule {
             timing,
+            priority: priority(entry),
             ..Rule::default()
         }
     }
@@ -59,6 +60,14 @@ impl Coverage for Everything {
 
     fn source(&self, entry: &EntryPath) -> Option<EntryPath> {
         entry.rebased(&path("/q"), &path("/r"))
+    }
+}
+
+fn priority(entry: &EntryPath) -> Priority {
+    if *entry == path("/f") {
+        Priority::Essential
+    } else {
+        Priority::Ordinary
     }
 }
 
@@ -88,6 +97,8 @@ struct Bridge {
     /// In the group, as the group sees it.
     joined: bool,
     last: Option<(Sync, u64, BTreeMap<EntryPath, Version>)>,
+    /// It said that it has what is essential.
+    essential: bool,
     /// Synchronisation, epoch and disk generation that were checked last.
     looked: Option<(Sync, u64, u64)>,
 }
@@ -148,6 +159,7 @@ pub(crate) struct Tally {
     pub(crate) switched_off: u64,
     /// Changes that went before the rest of a large content.
     pub(crate) overtakes: u64,
+    pub(crate) essential: u64,
 }
 
 impl World {
@@ -385,6 +397,7 @@ impl World {
             members: Vec::new(),
             joined: true,
             last: None,
+            essential: false,
             looked: None,
         });
         let island = node.island;
@@ -675,7 +688,7 @@ impl World {
         let best = candidates
             .iter()
             .copied()
-            .max_by_key(|&at| self.report(at).map(|report| report.position));
+            .max_by_key(|&at| self.report(at).map(|report| (report.essential, report.position)));
         let Some(best) = best else { return };
         let chosen = if self.dice.one_in(3) { near } else { best };
         if self.nodes[chosen].bridge.is_none() {
@@ -714,6 +727,31 @@ impl World {
             }
         }
         self.check_order(at, &report);
+        self.check_essential(at, &report);
+    }
+
+    /// A copy that claims to have what is essential, and not the rest, has at least what was acknowledged of it.
+    fn check_essential(&mut self, at: usize, report: &Report) {
+        let Some(bridge) = &mut self.nodes[at].bridge else {
+            return;
+        };
+        let claimed = std::mem::replace(&mut bridge.essential, report.essential);
+        if claimed || !report.essential || report.sync != Sync::Syncing {
+            return;
+        }
+        self.tally.essential += 1;
+        let active = report.members.iter().find(|member| member.role == Role::Active);
+        if let Some(active) = active.filter(|_| self.fencing) {
+            let mut floor = self.floor_at(active.position);
+            floor.retain(|path, _| priority(path) == Priority::Essential);
+            let node = &self.nodes[at];
+            self.check_floor(
+                "a copy with what is essential",
+                &floor,
+                &node.disk.borrow().durable,
+            );
+            raise(&mut self.nodes[at].floor, &floor);
+        }
     }
 
     fn noticed(&mut self, at: usize, notice: &Notice) {
@@ -848,7 +886,19 @@ impl World {
                 .and_then(|epoch| self.bases.get(&epoch))
                 .cloned()
                 .unwrap_or_default();
-            lower(&mut node.floor, &other);
+            let mut floor = node.floor.clone();
+            lower(&mut floor, &other);
+            if report.essential {
+                let held = node
+                    .floor
+                    .iter()
+                    .filter(|(path, _)| priority(path) == Priority::Essential);
+                raise(
+                    &mut floor,
+                    &held.map(|(path, version)| (path.clone(), *version)).collect(),
+                );
+            }
+            node.floor = floor;
         }
         bridge.last = Some((report.sync, epoch, versions));
     }

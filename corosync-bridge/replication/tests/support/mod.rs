@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bmc_replication::{
     Answer, Core, Coverage, DiskTree, EntryPath, Event, NodeId, Notice, Options, PlacedTree, Placement,
-    Report, Request, Rule, StateFile, Sync, Timing,
+    Priority, Report, Request, Rule, StateFile, Sync, Timing,
 };
 
 /// Turns after which two quiet cores must have come to rest.
@@ -24,7 +24,7 @@ pub(crate) const B: NodeId = NodeId(2);
 pub(crate) const PERIOD: Duration = Duration::from_secs(60);
 
 /// `/s` is replicated but for `/s/private`, and the file `/etc/one`; a narrow node has only `/etc/one`. `/s/log` travels
-/// periodically, `/etc/board` when a sibling joins.
+/// periodically, `/etc/board` when a sibling joins; `/etc/one` is essential.
 #[derive(Debug)]
 pub(crate) struct Configured {
     pub(crate) narrow: bool,
@@ -52,8 +52,14 @@ impl Coverage for Configured {
         } else {
             Timing::Immediate
         };
+        let priority = if *entry == path("/etc/one") {
+            Priority::Essential
+        } else {
+            Priority::Ordinary
+        };
         Rule {
             timing,
+            priority,
             ..Rule::default()
         }
     }
@@ -204,6 +210,21 @@ impl Pair {
             }
         }
         busy
+    }
+
+    pub(crate) fn ask_without_waiting(&mut self, node: NodeId, request: Request) {
+        self.requests += 1;
+        let id = self.requests;
+        let deadline = None;
+        let core = &mut self.nodes.get_mut(&node).expect("a node").core;
+        core.handle(
+            &Event::Request {
+                id,
+                request,
+                deadline,
+            },
+            self.now,
+        );
     }
 
     pub(crate) fn ask(&mut self, node: NodeId, request: Request) -> Result<(), String> {
