@@ -30,7 +30,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use anyhow::{anyhow, ensure};
+use anyhow::anyhow;
 use bmc_replication::{Core, DiskTree, PlacedTree, Placement, StateFile};
 use bmc_sync_config::{ConfigError, SyncConfig};
 use clap::Parser;
@@ -69,14 +69,14 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 }
 
 /// Explains a bad configuration, as `bmc-ha sync check` does.
-fn refuse(error: &anyhow::Error) -> ExitCode {
-    match error.downcast_ref() {
-        Some(ConfigError::Refused(refused)) => {
+fn refuse(error: &ConfigError) -> ExitCode {
+    match error {
+        ConfigError::Refused(refused) => {
             let plain = |_, text: &str| text.to_owned();
             let explained = refused.problems.iter().map(|problem| problem.explain(plain));
             explained.collect::<String>().lines().for_each(log::error);
         }
-        _ => log::error(error),
+        other => log::error(other),
     }
     ExitCode::from(EXIT_CONFIG)
 }
@@ -100,17 +100,8 @@ fn serve(options: &Options, config: SyncConfig) -> anyhow::Result<Infallible> {
     Daemon::new(core, &config, &options.group, server, marker).run()
 }
 
-/// Loads the lists. The bridge's own files are not settings: replicated, they would make the sibling forget
-/// who it is.
-fn load(options: &Options) -> anyhow::Result<SyncConfig> {
-    let config = SyncConfig::load_dir(&options.config_dir)?;
-    for own in [&options.state_dir, &options.run_dir] {
-        ensure!(
-            !config.touches(own),
-            "{}: it covers {}, where the bridge keeps its own state",
-            options.config_dir.display(),
-            own.display()
-        );
-    }
-    Ok(config)
+/// Loads the lists. The bridge's own files are not settings.
+fn load(options: &Options) -> Result<SyncConfig, ConfigError> {
+    let own = [options.state_dir.as_path(), options.run_dir.as_path()];
+    SyncConfig::load(std::slice::from_ref(&options.config_dir), &own)
 }

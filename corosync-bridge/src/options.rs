@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bmc_bridge_control::DEFAULT_SOCKET;
+use bmc_bridge_control::{DEFAULT_CONFIG_DIR, DEFAULT_RUN_DIR, DEFAULT_SOCKET, DEFAULT_STATE_DIR};
 use clap::Parser;
 
 const EXAMPLES: &str = "\
@@ -23,15 +23,15 @@ Examples:
 #[command(version, after_help = EXAMPLES)]
 pub(crate) struct Options {
     /// Directory of the *.json lists that say what is replicated.
-    #[arg(long, value_name = "DIR", default_value = "/etc/bmc-ha/data-sync.d")]
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_CONFIG_DIR)]
     pub(crate) config_dir: PathBuf,
 
     /// Directory for what has to survive a reboot: epoch and sequence.
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/bmc-ha")]
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_STATE_DIR)]
     pub(crate) state_dir: PathBuf,
 
     /// Directory for what must not survive a reboot: the role.
-    #[arg(long, value_name = "DIR", default_value = "/run/bmc-ha")]
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_RUN_DIR)]
     pub(crate) run_dir: PathBuf,
 
     /// Control socket.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use bmc_bridge_control::{DEFAULT_CONFIG_DIR, DEFAULT_RUN_DIR, DEFAULT_STATE_DIR};
 use bmc_sync_config::{ConfigError, MOST_TOLD, Part, Refused, SyncConfig};
 use clap::Args;
 use serde_json::json;
@@ -30,16 +31,15 @@ pub(crate) struct CheckArgs {
     paths: Vec<PathBuf>,
 }
 
-/// Where the bridge reads its lists.
-const INSTALLED: &str = "/etc/bmc-ha/data-sync.d";
-
 /// Checks files and directories as one configuration; without any, what is installed.
 pub(crate) fn run(arguments: &CheckArgs, format: Format) -> anyhow::Result<Exit> {
-    let loaded = match arguments.paths.as_slice() {
-        [] => SyncConfig::load_dir(Path::new(INSTALLED)),
-        paths => SyncConfig::load(paths),
+    let installed = [PathBuf::from(DEFAULT_CONFIG_DIR)];
+    let paths = match arguments.paths.as_slice() {
+        [] => &installed,
+        paths => paths,
     };
-    match loaded {
+    let own = [DEFAULT_STATE_DIR, DEFAULT_RUN_DIR].map(Path::new);
+    match SyncConfig::load(paths, &own) {
         Ok(config) => {
             let entries = config.entries().len();
             match format {

@@ -17,6 +17,15 @@ pub use messages::{
 /// Where the bridge listens unless told otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/bmc-ha/bridge.sock";
 
+/// Where the bridge reads what is replicated, unless told otherwise.
+pub const DEFAULT_CONFIG_DIR: &str = "/etc/bmc-ha/data-sync.d";
+
+/// Where the bridge keeps what survives a reboot, unless told otherwise.
+pub const DEFAULT_STATE_DIR: &str = "/var/lib/bmc-ha";
+
+/// Where the bridge keeps what must not survive a reboot, unless told otherwise.
+pub const DEFAULT_RUN_DIR: &str = "/run/bmc-ha";
+
 /// Longest line either side accepts, in bytes. A status of a few nodes is two kilobytes; a peer that sends
 /// more than this without a newline is not speaking the protocol and is cut off before memory is spent.
 pub const MAX_LINE_BYTES: usize = 256 * 1024;

@@ -1,13 +1,11 @@
 //! Everything that is replicated, and the questions a replicator asks about it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use crate::diagnostic::{Diagnostic, MOST_TOLD, Mistake};
 use crate::entry::{Entry, Kind};
 use crate::parse::Draft;
 use crate::rule::Rule;
-use crate::source::At;
 
 /// Everything that is replicated. No path belongs to two entries, neither where it is read nor where it is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,9 +16,8 @@ pub struct SyncConfig {
 }
 
 impl SyncConfig {
-    /// Puts entries together; where two of them overlap, that goes to `problems`.
-    pub(crate) fn assemble(drafts: Vec<Draft>, problems: &mut Vec<Diagnostic>) -> Self {
-        overlaps(&drafts, problems);
+    /// Puts entries together that do not overlap.
+    pub(crate) fn assemble(drafts: Vec<Draft>) -> Self {
         Self::of(drafts.into_iter().map(|draft| draft.entry))
     }
 
@@ -85,101 +82,6 @@ impl SyncConfig {
                 entry.covers(directory) || entry.roots().any(|root| root.starts_with(directory))
             }
         })
-    }
-
-    /// Whether anything at or beneath `path` is read or written through an entry, at its path or at its
-    /// destination.
-    #[must_use]
-    pub fn touches(&self, path: &Path) -> bool {
-        self.entries.iter().any(|entry| {
-            Side::ALL.iter().any(|side| {
-                side.covers(entry, path) || side.roots(entry).iter().any(|root| root.starts_with(path))
-            })
-        })
-    }
-}
-
-/// Where an entry is used: a node reads it at the one and keeps it at the other, as its role says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Side {
-    Path,
-    Destination,
-}
-
-impl Side {
-    const ALL: [Self; 2] = [Self::Path, Self::Destination];
-
-    fn covers(self, entry: &Entry, path: &Path) -> bool {
-        match self {
-            Self::Path => entry.covers(path),
-            Self::Destination => entry.source_of(path).is_some(),
-        }
-    }
-
-    fn roots(self, entry: &Entry) -> Vec<PathBuf> {
-        match self {
-            Self::Path => entry.roots().map(Path::to_owned).collect(),
-            Self::Destination => entry
-                .roots()
-                .filter_map(|root| entry.destination_of(root))
-                .collect(),
-        }
-    }
-
-    /// The key, and where it stands.
-    fn told(self, draft: &Draft) -> Option<(&'static str, &At, &Path)> {
-        match self {
-            Self::Path => Some(("Path", &draft.path_at, &draft.entry.path)),
-            Self::Destination => Some((
-                "DestinationPath",
-                draft.destination_at.as_ref()?,
-                draft.entry.destination.as_ref()?,
-            )),
-        }
-    }
-}
-
-/// Two entries that cover the same path could differ in what is to be done with it, and the author has to say which
-/// is meant. The same goes for a destination: what one entry keeps there, another would send or overwrite.
-fn overlaps(drafts: &[Draft], problems: &mut Vec<Diagnostic>) {
-    let zones = || (0..drafts.len()).flat_map(|index| Side::ALL.map(|side| (index, side)));
-    let mut at_root: HashMap<PathBuf, Vec<(usize, Side)>> = HashMap::new();
-    for (index, side) in zones() {
-        for root in side.roots(&drafts[index].entry) {
-            at_root.entry(root).or_default().push((index, side));
-        }
-    }
-    // Where two overlap, one of them covers a root of the other, and has a root at or above that.
-    let mut pairs = BTreeSet::new();
-    for zone in zones() {
-        for root in zone.1.roots(&drafts[zone.0].entry) {
-            let above = root.ancestors().filter_map(|path| at_root.get(path)).flatten();
-            let others =
-                above.filter(|other| **other != zone && other.1.covers(&drafts[other.0].entry, &root));
-            pairs.extend(others.map(|other| (zone.max(*other), zone.min(*other))));
-        }
-    }
-    let tell = |(index, side): (usize, Side)| side.told(drafts.get(index)?);
-    for (later, earlier) in pairs.into_iter().take(MOST_TOLD) {
-        if let (Some((key, at, path)), Some((other_key, other_at, other))) = (tell(later), tell(earlier)) {
-            let message = format!(
-                "{key} {} overlaps {other_key} {}",
-                path.display(),
-                other.display()
-            );
-            let help = if later.0 == earlier.0 {
-                "an entry keeps what it receives apart from what it sends: choose another DestinationPath"
-            } else {
-                "a path belongs to one entry: remove one of them, or leave the path out by the ExcludeList of the \
-                 other"
-            };
-            let problem = Diagnostic::new(Mistake::Overlap, at, message);
-            problems.push(
-                problem
-                    .related(other_at, format!("{other_key} stands here"))
-                    .help(help),
-            );
-        }
     }
 }
 

@@ -16,7 +16,7 @@
 //! - [`SyncConfig::may_contain`]: is it worth descending into this directory?
 //!
 //! From text to entries: [`json`] reads the text, [`check`] holds it against the table of [`keys`], [`parse`] makes
-//! entries of it, and [`config`] puts those of all files together.
+//! entries of it, [`overlap`] compares those of all files, and [`config`] puts them together.
 
 mod check;
 mod config;
@@ -29,6 +29,7 @@ mod keys;
 mod load;
 mod nearest;
 mod notify;
+mod overlap;
 mod parse;
 mod path;
 mod rule;

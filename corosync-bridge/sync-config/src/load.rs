@@ -11,6 +11,7 @@ use crate::diagnostic::{self, Diagnostic, MOST_TOLD, Mistake};
 use crate::error::{ConfigError, Refused};
 use crate::json;
 use crate::keys;
+use crate::overlap;
 use crate::parse::{self, Draft};
 use crate::source::{At, Source, Span};
 
@@ -25,15 +26,15 @@ impl SyncConfig {
     /// # Errors
     /// [`ConfigError`] names everything that is wrong and where it stands.
     pub fn load_dir(directory: &Path) -> Result<Self, ConfigError> {
-        Self::load_files(&list(directory)?)
+        Self::load_files(&list(directory)?, &[])
     }
 
     /// Loads files and directories as one configuration: a file whatever its name is, a directory as
-    /// [`SyncConfig::load_dir`] does.
+    /// [`SyncConfig::load_dir`] does. No entry may touch the directories `kept`, which are the bridge's own.
     ///
     /// # Errors
     /// As [`SyncConfig::load_dir`].
-    pub fn load(paths: &[PathBuf]) -> Result<Self, ConfigError> {
+    pub fn load(paths: &[PathBuf], kept: &[&Path]) -> Result<Self, ConfigError> {
         let mut files = Vec::new();
         for path in paths {
             if path.is_dir() {
@@ -42,10 +43,10 @@ impl SyncConfig {
                 files.push(path.clone());
             }
         }
-        Self::load_files(&files)
+        Self::load_files(&files, kept)
     }
 
-    fn load_files(files: &[PathBuf]) -> Result<Self, ConfigError> {
+    fn load_files(files: &[PathBuf], kept: &[&Path]) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
         let mut drafts = Vec::new();
         for file in files {
@@ -54,9 +55,9 @@ impl SyncConfig {
             }
             drafts.extend(read(file, read_bounded(file)?, &mut problems));
         }
-        let config = Self::assemble(drafts, &mut problems);
+        overlap::check(&drafts, kept, &mut problems);
         if problems.is_empty() {
-            Ok(config)
+            Ok(Self::assemble(drafts))
         } else {
             problems.truncate(MOST_TOLD);
             Err(Refused { problems }.into())

@@ -103,11 +103,11 @@ fn a_destination_renames_the_path_and_everything_beneath_it() {
 #[test]
 fn a_destination_may_lie_where_another_entry_or_its_own_leaves_it_out() {
     let own = directory_with(r#","DestinationPath":"/d/copy/","ExcludeList":["/d/copy/"]"#);
-    assert!(load(&own).is_ok());
     let config = load(&own).unwrap();
-    assert!(config.touches(Path::new("/d/copy/x")), "written there");
-    assert!(!config.covers(Path::new("/d/copy/x")), "but not read");
-    assert!(config.touches(Path::new("/")) && !config.touches(Path::new("/e")));
+    assert!(
+        !config.covers(Path::new("/d/copy/x")),
+        "written there, but not read"
+    );
 }
 
 #[test]

@@ -153,7 +153,7 @@ fn files_and_directories_are_loaded_as_one_configuration_and_all_that_is_wrong_i
         .map(|name| more.path().join(name))
         .into();
     let all = [&[lists.path().to_owned()], paths.as_slice()].concat();
-    let Err(ConfigError::Refused(refused)) = SyncConfig::load(&all) else {
+    let Err(ConfigError::Refused(refused)) = SyncConfig::load(&all, &[]) else {
         panic!("refused")
     };
     let told: Vec<_> = refused
@@ -170,4 +170,25 @@ fn files_and_directories_are_loaded_as_one_configuration_and_all_that_is_wrong_i
     ]
     .map(|(file, mistake)| (paths[file].as_path(), mistake.to_owned()));
     assert_eq!(told, expected);
+}
+
+#[test]
+fn an_entry_that_touches_what_the_bridge_keeps_is_refused() {
+    let kept = [Path::new("/var/lib/bmc-ha")];
+    let told = |list: &str| match SyncConfig::load(&[directory(&[("a.json", list)]).path().to_owned()], &kept)
+    {
+        Err(ConfigError::Refused(refused)) => Some(refused.problems[0].message.clone()),
+        Err(error) => panic!("{error}"),
+        Ok(_) => None,
+    };
+    let at = |path: &str, more: &str| told(&directories(&[entry(path, more)]));
+    let state = "overlaps /var/lib/bmc-ha, where the bridge keeps its own state";
+    assert_eq!(at("/var/lib/", ""), Some(format!("Path /var/lib {state}")));
+    assert_eq!(
+        at("/var/lib/bmc-ha/x/", ""),
+        Some(format!("Path /var/lib/bmc-ha/x {state}"))
+    );
+    let moved = at("/d/", r#","DestinationPath":"/var/lib/bmc-ha/""#);
+    assert_eq!(moved, Some(format!("DestinationPath /var/lib/bmc-ha {state}")));
+    assert_eq!(at("/var/lib/", r#","ExcludeList":["/var/lib/bmc-ha/"]"#), None);
 }
