@@ -9,12 +9,14 @@ mod failover;
 mod killed;
 mod labs;
 mod ocf_tester;
+mod pacing;
 mod partition;
 mod passive;
 mod readiness;
 mod settings;
 mod stage;
 mod start;
+mod storm;
 mod switchover;
 
 use std::process::ExitCode;
@@ -33,10 +35,12 @@ const SCENARIOS: &[&[Scenario]] = &[
     switchover::SCENARIOS,
     readiness::SCENARIOS,
     settings::SCENARIOS,
+    pacing::SCENARIOS,
     killed::SCENARIOS,
     passive::SCENARIOS,
     failover::SCENARIOS,
     partition::SCENARIOS,
+    storm::SCENARIOS,
 ];
 
 fn main() -> ExitCode {

@@ -3,6 +3,7 @@
 use chassis_sim::messages::Event;
 use lab::{Following, Link, Moment, Node, Result, deadline};
 
+use crate::pacing::assert_no_token_was_missed;
 use crate::stage::{On, Scenario, Stage, ensure, fail};
 
 /// How often the link is lost and comes back.
@@ -39,13 +40,7 @@ fn one_link(stage: &Stage<'_>) -> Result<()> {
     }
     let active = stage.lab.settle()?;
     ensure(active == stage.active, || format!("{active} took over"))?;
-    for node in Node::BOTH {
-        let lost =
-            stage.lab.journal(node, start)?.into_iter().find(|entry| {
-                entry.who == "corosync" && entry.message.contains("Token has not been received")
-            });
-        ensure(lost.is_none(), || format!("{node} missed the token: {lost:?}"))?;
-    }
+    assert_no_token_was_missed(stage.lab, start)?;
     stage.assert_nobody_was_reset()
 }
 
