@@ -1,4 +1,4 @@
-//! Two light nodes with a real Corosync on each: network, mount and host name namespaces, nothing more.
+//! Light nodes with a real Corosync on each: network, mount and host name namespaces, nothing more.
 //!
 //! The nodes have no names outside: when their processes end, namespaces, addresses and file systems are gone.
 //! Every process is started with a parent-death signal, so that nothing survives a test that was killed.
@@ -15,6 +15,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -129,6 +130,8 @@ pub(crate) struct Node {
     holder: Child,
     corosync: Option<Process>,
     bridge: Option<Process>,
+    /// What its cable goes to, as long as it has one.
+    switch: Option<Rc<Node>>,
 }
 
 impl Node {
@@ -161,7 +164,23 @@ impl Node {
             holder,
             corosync: None,
             bridge: None,
+            switch: None,
         }
+    }
+
+    fn plug_into(&mut self, switch: &Rc<Self>, number: usize) {
+        let [here, there] = [&*self, switch].map(|node| node.holder.id().to_string());
+        let port = self.name.as_str();
+        let cable = [
+            "link", "add", "eth0", "netns", &here, "type", "veth", "peer", "name", port, "netns", &there,
+        ];
+        let status = Command::new("ip").args(cable).status().unwrap();
+        assert!(status.success(), "{} could not be connected", self.name);
+        switch.run("ip", &["link", "set", port, "master", "switch", "up"]);
+        let address = format!("{}/24", address(number));
+        self.run("ip", &["address", "add", &address, "dev", "eth0"]);
+        self.run("ip", &["link", "set", "eth0", "up"]);
+        self.switch = Some(Rc::clone(switch));
     }
 
     /// A path on this node, as it is seen from outside.
@@ -170,7 +189,7 @@ impl Node {
     }
 
     /// A command that runs on this node.
-    fn command(&self, program: &Path) -> Command {
+    pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new("nsenter");
         command
             .args(["--target", &self.holder.id().to_string()])
@@ -207,6 +226,14 @@ impl Node {
     /// Kills the bridge as a crash would.
     pub(crate) fn kill_bridge(&mut self) {
         self.bridge.take().unwrap().kill();
+    }
+
+    /// Ends everything at once and forgets what does not survive a reboot, as when this node is fenced.
+    pub(crate) fn cut_power(&mut self) {
+        self.kill_bridge();
+        self.kill_corosync();
+        fs::remove_dir_all(self.path("/run/bmc-ha")).unwrap();
+        fs::create_dir(self.path("/run/bmc-ha")).unwrap();
     }
 
     /// The bridge's process id.
@@ -254,19 +281,20 @@ impl Drop for Node {
     }
 }
 
-/// Two nodes with one cable, bmc0 and bmc1, with Corosync and a bridge on each.
+/// Two nodes, bmc0 and bmc1, with Corosync and a bridge on each.
 pub(crate) fn pair() -> [Node; 2] {
-    let mut nodes = [Node::new("bmc0"), Node::new("bmc1")];
-    let [left, right] = nodes.each_ref().map(|node| node.holder.id().to_string());
-    let cable = [
-        "link", "add", "eth0", "netns", &left, "type", "veth", "peer", "name", "eth0", "netns", &right,
-    ];
-    let status = Command::new("ip").args(cable).status().unwrap();
-    assert!(status.success(), "the nodes could not be connected");
-    for (node, address) in nodes.iter_mut().zip(["10.213.0.1/24", "10.213.0.2/24"]) {
-        node.run("ip", &["address", "add", address, "dev", "eth0"]);
-        node.run("ip", &["link", "set", "eth0", "up"]);
-        fs::write(node.path("/etc/corosync/corosync.conf"), COROSYNC_CONF).unwrap();
+    nodes()
+}
+
+/// Nodes on one switch, bmc0 and so on, with Corosync and a bridge on each.
+pub(crate) fn nodes<const N: usize>() -> [Node; N] {
+    let switch = Rc::new(Node::new("switch"));
+    switch.run("ip", &["link", "add", "switch", "type", "bridge"]);
+    switch.run("ip", &["link", "set", "switch", "up"]);
+    let mut nodes: [Node; N] = std::array::from_fn(|number| Node::new(&format!("bmc{number}")));
+    for (number, node) in nodes.iter_mut().enumerate() {
+        node.plug_into(&switch, number);
+        fs::write(node.path("/etc/corosync/corosync.conf"), corosync_conf(N)).unwrap();
         fs::write(node.path("/etc/corosync/authkey"), AUTH_KEY).unwrap();
         fs::write(node.path("/mnt/lists/settings.json"), LIST).unwrap();
         node.start_corosync();
@@ -274,8 +302,14 @@ pub(crate) fn pair() -> [Node; 2] {
     for node in &mut nodes {
         node.start_bridge();
     }
-    nodes[0].expect("sibling bmc1 joined the group");
+    for number in 1..N {
+        nodes[0].expect(&format!("sibling bmc{number} joined the group"));
+    }
     nodes
+}
+
+fn address(number: usize) -> String {
+    format!("10.213.0.{}", number + 1)
 }
 
 const LIST: &str = r#"{"Directories": [{
@@ -285,34 +319,36 @@ const LIST: &str = r#"{"Directories": [{
     "SyncType": "Immediate"
 }]}"#;
 
-const COROSYNC_CONF: &str = "
-totem {
+fn corosync_conf(nodes: usize) -> String {
+    let list: String = (0..nodes)
+        .map(|number| {
+            let (id, address) = (number + 1, address(number));
+            format!("node {{\n name: bmc{number}\n nodeid: {id}\n ring0_addr: {address}\n }}\n")
+        })
+        .collect();
+    let two_node = u8::from(nodes == 2);
+    format!(
+        "
+totem {{
     version: 2
     cluster_name: bridge-test
     transport: knet
     crypto_cipher: aes256
     crypto_hash: sha256
-}
-nodelist {
-    node {
-        name: bmc0
-        nodeid: 1
-        ring0_addr: 10.213.0.1
-    }
-    node {
-        name: bmc1
-        nodeid: 2
-        ring0_addr: 10.213.0.2
-    }
-}
-quorum {
+}}
+nodelist {{
+    {list}
+}}
+quorum {{
     provider: corosync_votequorum
-    two_node: 1
+    two_node: {two_node}
     wait_for_all: 0
-}
-logging {
+}}
+logging {{
     to_stderr: yes
     to_logfile: no
     to_syslog: no
+}}
+"
+    )
 }
-";
