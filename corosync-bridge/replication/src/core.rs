@@ -56,6 +56,7 @@ mod deliver;
 mod essential;
 mod follower;
 mod incoming;
+mod keeping;
 mod outbox;
 mod peers;
 mod problems;
@@ -72,6 +73,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::coverage::Coverage;
+use crate::digest_log::DigestLog;
 use crate::index::Index;
 use crate::scan::Scan;
 use crate::state::{State, StateStore};
@@ -82,6 +84,7 @@ use crate::{NodeId, Position, Problem, Role, Switch, Sync, Transfer};
 use active::Active;
 use essential::Essential;
 use follower::Follower;
+use keeping::Keeper;
 use outbox::Outbox;
 use peers::Peers;
 use problems::{Problems, Topic};
@@ -268,6 +271,7 @@ pub struct Core<T: Tree, S> {
     tree: T,
     store: S,
     index: Index,
+    keeper: Keeper<T::Source>,
     state: State,
     me: Option<NodeId>,
     joined: bool,
@@ -314,6 +318,8 @@ enum Step {
     Compare(NodeId),
     /// Active: make the own disk durable.
     Harden,
+    /// Keep what is known of the entries for the next start.
+    Keep,
 }
 
 impl<T: Tree, S: StateStore> Core<T, S> {
@@ -329,6 +335,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let switches = Switches::after_restart(state.disabled);
         let schedule = Schedule::new(&*coverage);
         let essential = Essential::new(&*coverage);
+        let mut index = Index::default();
+        let (log, damage) = DigestLog::load(store.digests(), store.boot(), |path, known| {
+            index.recall(path, known);
+        });
+        notices.extend(damage.map(|damage| problems.record(Topic::Digests, damage)));
         // Without a remembered epoch there is nothing to resume: this node cannot tell whether it was deposed.
         let resumes = options.resume_as_active && state.epoch > 0;
         let role = if resumes { Role::Active } else { Role::Passive };
@@ -337,7 +348,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             coverage,
             tree,
             store,
-            index: Index::default(),
+            index,
+            keeper: Keeper::new(log),
             state,
             me: None,
             joined: false,
@@ -381,6 +393,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             Event::Tick => self.tick(now),
         }
         self.answer_requests(now);
+        self.plan_keeping(now);
     }
 
     /// The next message to multicast. Once taken it must be sent, in this order, or [`Event::Disconnected`] be
@@ -423,8 +436,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             Some(Step::Session) => self.session_step(now),
             Some(Step::Compare(node)) => self.start_session(node, now),
             Some(Step::Harden) => self.harden(now),
+            Some(Step::Keep) => self.keep_step(now),
         }
         self.answer_requests(now);
+        self.plan_keeping(now);
     }
 
     /// When [`Event::Tick`] has to be told at the latest.
@@ -436,6 +451,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             self.active.as_ref().and_then(Active::deadline),
             self.peers_deadline(),
             self.schedule.deadline(),
+            self.keeper.deadline(),
         ]
         .into_iter()
         .flatten()
@@ -493,10 +509,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     fn next_step(&self, now: Duration) -> Option<Step> {
-        match &self.active {
+        let step = match &self.active {
             None => self.next_follower_step(),
             Some(active) => self.next_active_step(active, now),
-        }
+        };
+        step.or_else(|| self.keeper.has_work(now).then_some(Step::Keep))
     }
 
     fn full_scan(&self, mode: crate::scan::Mode) -> Scan<T::Source> {

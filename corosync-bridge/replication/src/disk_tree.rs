@@ -23,6 +23,7 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
@@ -35,9 +36,13 @@ use crate::tree::{Complete, Inspection, Source, Tree, TreeError};
 
 pub use stage::DiskStage;
 
-/// A stamp this much older than the look at it, in seconds, will differ after any later change. File systems for
-/// raw flash count whole seconds, and the clock may be in the middle of one.
-const SETTLED_SECONDS: i64 = 2;
+/// A stamp this much older than the look at it will differ after any later change: the kernel takes times from a clock
+/// that ticks at least every 10 ms.
+const SETTLED_AFTER: Duration = Duration::from_millis(100);
+
+/// The same where the file system may count whole seconds, as those for raw flash do, and the clock may be in the middle
+/// of one.
+const SETTLED_AFTER_COARSE: Duration = Duration::from_secs(3);
 
 /// Up to this many entries are synced one by one, above it by syncfs(2). Many fsync(2) of clean files cost little;
 /// syncfs(2) waits for whatever else anybody wrote to the file system, which may take seconds.
@@ -547,7 +552,6 @@ fn found(fd: &OwnedFd, stat: &Stat) -> Result<Found, Errno> {
 
 fn seen(stat: &Stat) -> Seen {
     let ctime = file_time(stat.st_ctime, stat.st_ctime_nsec);
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
     Seen {
         stamp: Stamp {
             device: stat.st_dev,
@@ -556,8 +560,21 @@ fn seen(stat: &Stat) -> Seen {
             mtime: file_time(stat.st_mtime, stat.st_mtime_nsec),
             ctime,
         },
-        settled: now.tv_sec.saturating_sub(ctime.seconds) > SETTLED_SECONDS,
+        settled: is_settled(ctime),
     }
+}
+
+/// Whether a change from now on would give another ctime than this one. A time with digits below the millisecond is none
+/// that a file system rounded to more than that.
+fn is_settled(ctime: FileTime) -> bool {
+    let after = match ctime.nanoseconds % 1_000_000 {
+        0 => SETTLED_AFTER_COARSE,
+        _ => SETTLED_AFTER,
+    };
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    let age = i128::from(now.tv_sec.saturating_sub(ctime.seconds)) * 1_000_000_000 + i128::from(now.tv_nsec)
+        - i128::from(ctime.nanoseconds);
+    u128::try_from(age).is_ok_and(|age| age > after.as_nanos())
 }
 
 fn file_time(seconds: impl Into<i64>, nanoseconds: impl TryInto<u32>) -> FileTime {

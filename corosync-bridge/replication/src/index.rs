@@ -5,40 +5,130 @@ use std::ops::Bound;
 
 use crate::EntryPath;
 use crate::digest::{Digest, Hasher};
-use crate::entry::Known;
+use crate::digest_log;
+use crate::entry::{Kind, Known};
 use crate::wire::Range;
 
 /// Entries by path. On the Active: what was announced, or will be found by the next comparison. On a
 /// Passive: what is on disk as of the last scan and everything applied since.
 #[derive(Debug, Default)]
-pub(crate) struct Index(BTreeMap<EntryPath, Known>);
+pub(crate) struct Index {
+    entries: BTreeMap<EntryPath, Remembered>,
+    /// What the bridge knew when it ended last. Nothing is taken from it but what a scan finds unchanged on the disk.
+    recalled: BTreeMap<EntryPath, Known>,
+    /// Bytes of all paths.
+    path_bytes: usize,
+    /// Something became known since this was last asked.
+    news: bool,
+}
+
+/// An entry, and whether it is kept for the next start.
+#[derive(Debug)]
+struct Remembered {
+    known: Known,
+    kept: bool,
+}
 
 impl Index {
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.entries.len()
     }
 
     pub(crate) fn get(&self, path: &EntryPath) -> Option<&Known> {
-        self.0.get(path)
+        self.entries.get(path).map(|entry| &entry.known)
     }
 
     /// Remembers `known`; what was in `path` is forgotten unless it is a directory now.
     pub(crate) fn insert(&mut self, path: EntryPath, known: Known) {
-        if known.kind != crate::entry::Kind::Directory {
+        self.put(path, Remembered { known, kept: false });
+        self.news = true;
+    }
+
+    fn put(&mut self, path: EntryPath, entry: Remembered) {
+        if entry.known.kind != Kind::Directory {
             self.remove_beneath(&path);
         }
-        self.0.insert(path, known);
+        let length = path.as_bytes().len();
+        if self.entries.insert(path, entry).is_none() {
+            self.path_bytes += length;
+        }
     }
 
     /// Forgets `path` and what is in it.
     pub(crate) fn remove(&mut self, path: &EntryPath) {
         self.remove_beneath(path);
-        self.0.remove(path);
+        self.remove_one(path);
+    }
+
+    fn remove_one(&mut self, path: &EntryPath) {
+        if self.entries.remove(path).is_some() {
+            self.path_bytes -= path.as_bytes().len();
+        }
     }
 
     /// Whether `path` or anything in it is remembered.
     pub(crate) fn holds(&self, path: &EntryPath) -> bool {
-        self.0.contains_key(path) || self.beneath(path).next().is_some()
+        self.entries.contains_key(path) || self.beneath(path).next().is_some()
+    }
+
+    /// What the bridge knew of `path` when it ended last.
+    pub(crate) fn recall(&mut self, path: EntryPath, known: Known) {
+        self.recalled.insert(path, known);
+    }
+
+    /// What is known of `path`, in this run or the last.
+    pub(crate) fn known_or_recalled(&self, path: &EntryPath) -> Option<&Known> {
+        self.get(path).or_else(|| self.recalled.get(path))
+    }
+
+    /// What is on the disk is what is known, in this run or the last.
+    pub(crate) fn confirm(&mut self, path: &EntryPath) {
+        if let Some((path, known)) = self.recalled.remove_entry(path) {
+            if !self.entries.contains_key(&path) {
+                self.put(path, Remembered { known, kept: true });
+            }
+        }
+    }
+
+    /// Everything was looked at: what was not confirmed is not there any more, or another.
+    pub(crate) fn forget_recalled(&mut self) {
+        self.recalled.clear();
+        self.news = true;
+    }
+
+    /// Entries behind `cursor`, and whether each is kept.
+    pub(crate) fn to_keep(
+        &self,
+        cursor: Option<&EntryPath>,
+    ) -> impl Iterator<Item = (&EntryPath, &Known, bool)> {
+        self.behind(cursor)
+            .map(|(path, entry)| (path, &entry.known, entry.kept))
+    }
+
+    /// `known` of `path` is kept.
+    pub(crate) fn kept(&mut self, path: &EntryPath, known: &Known) {
+        if let Some(entry) = self.entries.get_mut(path).filter(|entry| entry.known == *known) {
+            entry.kept = true;
+        }
+    }
+
+    /// A later look has shown that `before`, known of `path`, is what is there for sure.
+    pub(crate) fn settled(&mut self, path: &EntryPath, before: &Known, now: Known) {
+        if let Some(entry) = self.entries.get_mut(path).filter(|entry| entry.known == *before) {
+            entry.known = now;
+            entry.kept = false;
+            self.news = true;
+        }
+    }
+
+    /// Whether something became known since the last call.
+    pub(crate) fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.news)
+    }
+
+    /// Bytes that keeping every entry takes.
+    pub(crate) fn bytes_to_keep(&self) -> u64 {
+        digest_log::bytes_for(self.len(), self.path_bytes)
     }
 
     /// Entries directly in `directory`.
@@ -50,8 +140,12 @@ impl Index {
 
     /// Entries behind `cursor` in order, from the first where there is none.
     pub(crate) fn after(&self, cursor: Option<&EntryPath>) -> impl Iterator<Item = (&EntryPath, &Known)> {
+        self.behind(cursor).map(|(path, entry)| (path, &entry.known))
+    }
+
+    fn behind(&self, cursor: Option<&EntryPath>) -> impl Iterator<Item = (&EntryPath, &Remembered)> {
         let start = cursor.map_or(Bound::Unbounded, Bound::Excluded);
-        self.0.range::<EntryPath, _>((start, Bound::Unbounded))
+        self.entries.range::<EntryPath, _>((start, Bound::Unbounded))
     }
 
     /// Entries in `range`, in order.
@@ -68,8 +162,8 @@ impl Index {
 
     fn remove_beneath(&mut self, directory: &EntryPath) {
         let gone: Vec<EntryPath> = self.beneath(directory).cloned().collect();
-        for path in gone {
-            self.0.remove(&path);
+        for path in &gone {
+            self.remove_one(path);
         }
     }
 }
@@ -91,7 +185,7 @@ pub(crate) fn digest_of<'a>(entries: impl Iterator<Item = (&'a EntryPath, &'a Kn
 mod tests {
     use super::*;
     use crate::digest::Digest;
-    use crate::entry::{Kind, Seen, Stamp};
+    use crate::entry::{Seen, Stamp};
 
     fn path(text: &str) -> EntryPath {
         EntryPath::new(text.as_bytes()).unwrap()
@@ -141,6 +235,39 @@ mod tests {
         assert!(!index.holds(&path("/a/d")));
         assert!(index.holds(&path("/a/d-x")));
         assert_eq!(index.len(), 4);
+    }
+
+    #[test]
+    fn what_was_recalled_counts_only_once_it_is_confirmed() {
+        let mut index = index();
+        index.recall(path("/a/new"), known(Kind::File));
+        index.recall(path("/a/z"), known(Kind::Link));
+        assert!(!index.holds(&path("/a/new")));
+        assert!(index.known_or_recalled(&path("/a/new")).is_some());
+        index.confirm(&path("/a/new"));
+        assert!(index.get(&path("/a/new")).is_some());
+        // What became known since then is not replaced.
+        index.confirm(&path("/a/z"));
+        assert_eq!(index.get(&path("/a/z")).unwrap().kind, Kind::File);
+    }
+
+    #[test]
+    fn paths_are_counted_as_they_come_and_go() {
+        let mut index = index();
+        index.insert(path("/a/z"), known(Kind::File));
+        let bytes = |index: &Index| {
+            index
+                .entries
+                .keys()
+                .map(|path| path.as_bytes().len())
+                .sum::<usize>()
+        };
+        assert_eq!(index.path_bytes, bytes(&index));
+        index.insert(path("/a"), known(Kind::File));
+        assert_eq!((index.len(), index.path_bytes), (2, "/a".len() + "/a-b".len()));
+        index.remove(&path("/a"));
+        index.remove(&path("/a-b"));
+        assert_eq!(index.path_bytes, 0);
     }
 
     #[test]

@@ -43,6 +43,7 @@
 pub mod core;
 pub mod coverage;
 pub mod digest;
+mod digest_log;
 pub mod disk_tree;
 pub mod entry;
 mod index;

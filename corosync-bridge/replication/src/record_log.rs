@@ -168,17 +168,22 @@ impl RecordLog {
         self.broken = true;
         let mut record = Vec::new();
         let mut good = 0;
-        let ending = match self.fill(&mut reader, HEADER_BYTES)? {
-            0 => Ending::Whole,
-            HEADER_BYTES if reader.take(HEADER_BYTES) == header => loop {
+        let length = self.fill(&mut reader, HEADER_BYTES)?;
+        let begins = reader.take(length);
+        let ending = if begins == header {
+            loop {
                 good = reader.offset();
                 match self.next_record(&mut reader, &mut record)? {
                     None => take(&record),
                     Some(ending) => break ending,
                 }
-            },
-            length if header.starts_with(reader.take(length)) => Ending::Torn,
-            _ => Ending::Damaged,
+            }
+        } else if begins.is_empty() {
+            Ending::Whole
+        } else if header.starts_with(begins) {
+            Ending::Torn
+        } else {
+            Ending::Damaged
         };
         self.bytes = good;
         if ending != Ending::Whole {

@@ -61,7 +61,7 @@ impl<F: Source> Scan<F> {
     ) -> bool {
         if let Some(hashing) = self.hashing.take() {
             self.hash(hashing, tree, index, findings);
-            return self.is_done();
+            return self.is_done(index);
         }
         for _ in 0..STEP_ENTRIES {
             let Some(path) = self.pending.pop() else { break };
@@ -72,11 +72,15 @@ impl<F: Source> Scan<F> {
                 break;
             }
         }
-        self.is_done()
+        self.is_done(index)
     }
 
-    fn is_done(&self) -> bool {
-        self.pending.is_empty() && self.hashing.is_none()
+    fn is_done(&self, index: &mut Index) -> bool {
+        let is_done = self.pending.is_empty() && self.hashing.is_none();
+        if is_done && self.mode == Mode::Learn {
+            index.forget_recalled();
+        }
+        is_done
     }
 
     fn visit<T: Tree<Source = F>>(
@@ -87,10 +91,16 @@ impl<F: Source> Scan<F> {
         coverage: &dyn Coverage,
         findings: &mut Findings,
     ) -> Result<(), TreeError> {
-        let known = index.get(path).copied();
+        let known = match self.mode {
+            Mode::Learn => index.known_or_recalled(path).copied(),
+            Mode::Tell => index.get(path).copied(),
+        };
         match tree.inspect(path, known.as_ref().map(|known| &known.seen))? {
             Inspection::Absent => self.absent(path, index, findings),
             Inspection::Unchanged => {
+                if self.mode == Mode::Learn {
+                    index.confirm(path);
+                }
                 if known.is_some_and(|known| known.kind == Kind::Directory) {
                     self.descend(path, tree, index, coverage, findings)?;
                 }

@@ -10,6 +10,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
+use crate::record_log::{LogFile, Medium};
 use crate::{NodeId, Position};
 
 /// The first bytes of a state file.
@@ -32,6 +33,12 @@ const FILE_NAME: &str = "replication.state";
 
 /// Name under which the next one is written.
 const NEXT_NAME: &str = "replication.state.next";
+
+/// Name of the log of digests, beside it.
+const DIGESTS_NAME: &str = "replication.digests";
+
+/// Where Linux tells one boot from another.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// What a node remembers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,6 +144,12 @@ pub trait StateStore {
     /// # Errors
     /// It is not known to be durable.
     fn save(&mut self, state: &State) -> Result<(), StateError>;
+
+    /// Where the digests of unchanged files are kept. It may lose anything at any time.
+    fn digests(&mut self) -> Box<dyn Medium>;
+
+    /// A name of this boot, which no other boot of this node has; empty where none is known.
+    fn boot(&self) -> Vec<u8>;
 }
 
 /// Keeps the state in a file of a directory that nothing else writes to.
@@ -193,6 +206,14 @@ impl StateStore for StateFile {
     fn save(&mut self, state: &State) -> Result<(), StateError> {
         self.write(state)
             .map_err(|(action, path, source)| StateError::Io { action, path, source })
+    }
+
+    fn digests(&mut self) -> Box<dyn Medium> {
+        Box::new(LogFile::new(&self.directory, DIGESTS_NAME))
+    }
+
+    fn boot(&self) -> Vec<u8> {
+        fs::read(BOOT_ID).unwrap_or_default()
     }
 }
 

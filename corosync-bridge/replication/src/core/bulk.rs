@@ -129,7 +129,7 @@ impl<F: Source> Bulk<F> {
                 self.live_steps = 0;
                 self.comparison_is_next = false;
             }
-            Step::BaseScan | Step::Commit | Step::Telling => {}
+            Step::BaseScan | Step::Commit | Step::Telling | Step::Keep => {}
         }
     }
 

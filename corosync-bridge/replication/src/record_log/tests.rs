@@ -100,6 +100,17 @@ fn any_flipped_bit_ends_the_log_before_it_and_is_told() {
 }
 
 #[test]
+fn a_file_of_a_damaged_beginning_and_nothing_else_is_told_of() {
+    let directory = tempfile::tempdir().unwrap();
+    for bytes in [b"TESU\x01".as_slice(), b"TEST\x02\0", b"X"] {
+        fs::write(directory.path().join("log"), bytes).unwrap();
+        assert_eq!(load(directory.path()), (Vec::new(), Ending::Damaged), "{bytes:?}");
+        // And cut off, so that it is told of once.
+        assert_eq!(load(directory.path()), (Vec::new(), Ending::Whole), "{bytes:?}");
+    }
+}
+
+#[test]
 fn a_file_that_the_power_left_full_of_zeros_is_no_record() {
     let directory = tempfile::tempdir().unwrap();
     let mut bytes = written(directory.path());

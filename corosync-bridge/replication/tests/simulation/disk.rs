@@ -3,10 +3,12 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 use std::rc::Rc;
 
 use bmc_replication::EntryPath;
 use bmc_replication::entry::{Attributes, Body, FileTime, Found, Seen, Stamp};
+use bmc_replication::record_log::Medium;
 use bmc_replication::state::{State, StateError, StateStore};
 use bmc_replication::tree::{Complete, Inspection, Source, Stage, Tree, TreeError};
 
@@ -15,8 +17,8 @@ use crate::random::Dice;
 /// Ticks of the file system's clock are this coarse, in simulated milliseconds, so that changes fall into one tick.
 const TICK_MS: u64 = 50;
 
-/// What a file holds that a power cut tore.
-pub(crate) const TORN: &[u8] = b"torn";
+/// What a file begins with that a power cut tore.
+const TORN: &[u8] = b"torn";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Data {
@@ -31,6 +33,12 @@ pub(crate) struct Node {
     pub(crate) attributes: Attributes,
     inode: u64,
     ctime: u64,
+}
+
+impl Data {
+    pub(crate) fn is_torn(&self) -> bool {
+        matches!(self, Self::File(bytes) if bytes.starts_with(TORN))
+    }
 }
 
 pub(crate) type Image = BTreeMap<EntryPath, Node>;
@@ -83,6 +91,8 @@ pub(crate) struct Disk {
     pub(crate) durable: Image,
     journal: Vec<Unsynced>,
     state: Option<State>,
+    digests: Log,
+    boot: u64,
     inodes: u64,
     /// Numbers the mtimes that directories get because names in them changed.
     disturbances: u32,
@@ -93,6 +103,26 @@ pub(crate) struct Disk {
     pub(crate) full: bool,
     /// Reading fails.
     pub(crate) unreadable: bool,
+    /// Files that were opened to be read.
+    pub(crate) opened: u64,
+}
+
+/// The bytes of a log, and of its successor.
+#[derive(Debug, Default)]
+struct Log {
+    bytes: Vec<u8>,
+    next: Vec<u8>,
+}
+
+impl Log {
+    /// Any end of it is lost, all of it even, and now and then it is damaged.
+    fn tear(&mut self, dice: &mut Dice) {
+        self.bytes.truncate(dice.below(self.bytes.len() + 1));
+        let at = dice.below(self.bytes.len());
+        if let Some(byte) = self.bytes.get_mut(at).filter(|_| dice.one_in(4)) {
+            *byte ^= 1 << dice.below(8);
+        }
+    }
 }
 
 impl Disk {
@@ -205,7 +235,10 @@ impl Disk {
             }
             if let Change::Set(_, node) = &mut change {
                 if let (Data::File(bytes), true) = (&mut node.data, unsynced.local && dice.one_in(3)) {
+                    // Of the same size, so that nothing but the content tells.
+                    let length = bytes.len().max(TORN.len());
                     *bytes = TORN.to_vec();
+                    bytes.resize(length, 0);
                 }
             }
             change.apply(&mut self.durable);
@@ -214,6 +247,15 @@ impl Disk {
         self.live = self.durable.clone();
         self.full = false;
         self.unreadable = false;
+        self.boot += 1;
+        self.digests.tear(dice);
+    }
+
+    /// The bridge dies, maybe while it writes.
+    pub(crate) fn kill_bridge(&mut self, dice: &mut Dice) {
+        if dice.one_in(4) {
+            self.digests.tear(dice);
+        }
     }
 
     fn seen(&self, node: &Node) -> Seen {
@@ -421,6 +463,7 @@ impl Tree for SimTree {
 
     fn open(&mut self, path: &EntryPath) -> Result<Option<SimSource>, TreeError> {
         self.readable("open", path)?;
+        self.disk.borrow_mut().opened += 1;
         let disk = self.disk.borrow();
         Ok(disk.live.get(path).and_then(|node| match &node.data {
             Data::File(bytes) => Some(SimSource {
@@ -550,6 +593,81 @@ impl StateStore for SimState {
             });
         }
         self.0.borrow_mut().state = Some(*state);
+        Ok(())
+    }
+
+    fn digests(&mut self) -> Box<dyn Medium> {
+        Box::new(SimDigests(Rc::clone(&self.0)))
+    }
+
+    fn boot(&self) -> Vec<u8> {
+        self.0.borrow().boot.to_be_bytes().to_vec()
+    }
+}
+
+/// Keeps the digests on the simulated disk.
+#[derive(Debug)]
+struct SimDigests(Rc<RefCell<Disk>>);
+
+impl SimDigests {
+    fn writable(&self) -> io::Result<()> {
+        match self.0.borrow().full {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Medium for SimDigests {
+    fn path(&self) -> &Path {
+        Path::new("digests")
+    }
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let disk = self.0.borrow();
+        let rest = disk.digests.bytes.get(offset as usize..).unwrap_or_default();
+        let length = rest.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&rest[..length]);
+        Ok(length)
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // A full disk takes some of it.
+        let full = self.0.borrow().full;
+        let taken = if full { bytes.len() / 2 } else { bytes.len() };
+        self.0
+            .borrow_mut()
+            .digests
+            .bytes
+            .extend_from_slice(&bytes[..taken]);
+        self.writable()
+    }
+
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.0.borrow_mut().digests.bytes.truncate(length as usize);
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.writable()
+    }
+
+    fn begin_next(&mut self) -> io::Result<()> {
+        self.writable()?;
+        self.0.borrow_mut().digests.next.clear();
+        Ok(())
+    }
+
+    fn append_next(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.writable()?;
+        self.0.borrow_mut().digests.next.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn adopt_next(&mut self) -> io::Result<()> {
+        self.writable()?;
+        let mut disk = self.0.borrow_mut();
+        disk.digests.bytes = std::mem::take(&mut disk.digests.next);
         Ok(())
     }
 }

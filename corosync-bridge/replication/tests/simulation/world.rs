@@ -14,7 +14,7 @@ use bmc_replication::{
     Request, Role, Rule, Switch, Sync, Timing,
 };
 
-use crate::disk::{Data, Disk, Image, SimState, SimTree, TORN, contents};
+use crate::disk::{Data, Disk, Image, SimState, SimTree, contents};
 use crate::random::Dice;
 
 /// Messages that Corosync takes from one node before it says "try again".
@@ -416,6 +416,8 @@ impl World {
 
     fn kill_bridge(&mut self, at: usize) {
         self.stop(at);
+        let disk = Rc::clone(&self.nodes[at].disk);
+        disk.borrow_mut().kill_bridge(&mut self.dice);
     }
 
     fn cut_power(&mut self, at: usize) {
@@ -442,7 +444,7 @@ impl World {
         let node = &self.nodes[at];
         for (path, entry) in &node.disk.borrow().live {
             let version = entry.attributes.mtime.seconds as Version;
-            if entry.data == Data::File(TORN.to_vec()) && !self.torn.contains(&version) {
+            if entry.data.is_torn() && !self.torn.contains(&version) {
                 let acknowledged = node.floor.get(path).is_some_and(|floor| *floor >= version);
                 assert!(!acknowledged, "{}: {path} is torn, version {version}", node.id);
                 self.torn.insert(version);
@@ -560,7 +562,7 @@ impl World {
             let above = match keep {
                 // Only the attributes.
                 Some(node) => {
-                    if node.data == Data::File(TORN.to_vec()) {
+                    if node.data.is_torn() {
                         self.torn.insert(self.version);
                     }
                     disk.write(&target, node.data, attributes(self.version))
@@ -839,7 +841,7 @@ impl World {
                         found >= *version,
                         "{what} has version {found} of {path}, before {version}"
                     );
-                    let torn = node.data == Data::File(TORN.to_vec()) && !self.torn.contains(&found);
+                    let torn = node.data.is_torn() && !self.torn.contains(&found);
                     assert!(!torn, "{what} has version {found} of {path} torn");
                 }
                 None => {
