@@ -36,6 +36,13 @@ pub trait Coverage: std::fmt::Debug {
     fn goes_with(&self, path: &EntryPath, _directory: &EntryPath) -> bool {
         self.covers(path)
     }
+
+    /// Whether all that there may be beneath the covered `directory` is replicated, and as it is itself: only then may
+    /// it be moved as a whole. A configuration that cannot tell says no.
+    fn is_uniform(&self, directory: &EntryPath) -> bool {
+        let _ = directory;
+        false
+    }
 }
 
 impl Coverage for SyncConfig {
@@ -64,6 +71,10 @@ impl Coverage for SyncConfig {
             let source = path.rebased(&named(entry.destination.as_ref()?)?, &named(&entry.path)?)?;
             entry.covers(source.as_path()).then_some(source)
         })
+    }
+
+    fn is_uniform(&self, directory: &EntryPath) -> bool {
+        SyncConfig::is_uniform(self, directory.as_path())
     }
 }
 

@@ -364,6 +364,27 @@ impl DiskTree {
         Ok(seen(&stat))
     }
 
+    fn move_entry(&mut self, from: &EntryPath, to: &EntryPath) -> Result<Seen, Errno> {
+        let old = self.open_parent(from)?;
+        let new = self.make_parent(to)?;
+        self.disturb(from, &old)?;
+        self.disturb(to, &new)?;
+        rustix::fs::renameat(&old, from.name(), &new, to.name())?;
+        // What is still to be synced in it has another path now.
+        self.disturbed.remove(to);
+        self.disturbed = std::mem::take(&mut self.disturbed)
+            .into_iter()
+            .map(|(path, mtime)| (path.rebased(from, to).unwrap_or(path), mtime))
+            .collect();
+        self.unsynced = std::mem::take(&mut self.unsynced)
+            .into_iter()
+            .map(|path| path.rebased(from, to).unwrap_or(path))
+            .collect();
+        self.touch(to);
+        let stat = rustix::fs::statat(&new, to.name(), AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(seen(&stat))
+    }
+
     fn change_attributes(&mut self, path: &EntryPath, wanted: &Attributes) -> Result<Seen, Errno> {
         let (fd, _) = self.open_readable(path)?;
         self.touch(path);
@@ -480,6 +501,10 @@ impl Tree for DiskTree {
     fn set_attributes(&mut self, path: &EntryPath, attributes: &Attributes) -> Result<Seen, TreeError> {
         self.change_attributes(path, attributes)
             .map_err(failed("set attributes of", path))
+    }
+
+    fn rename(&mut self, from: &EntryPath, to: &EntryPath) -> Result<Seen, TreeError> {
+        self.move_entry(from, to).map_err(failed("rename to", to))
     }
 
     fn remove(&mut self, path: &EntryPath) -> Result<(), TreeError> {

@@ -6,7 +6,8 @@ use std::ops::Bound;
 use crate::EntryPath;
 use crate::digest::{Digest, Hasher};
 use crate::digest_log;
-use crate::entry::{Kind, Known};
+use crate::entry::{Kind, Known, Stamp};
+use crate::inodes::Inodes;
 use crate::wire::Range;
 
 /// Entries by path. On the Active: what was announced, or will be found by the next comparison. On a
@@ -14,6 +15,7 @@ use crate::wire::Range;
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     entries: BTreeMap<EntryPath, Remembered>,
+    inodes: Inodes,
     /// What the bridge knew when it ended last. Nothing is taken from it but what a scan finds unchanged on the disk.
     recalled: BTreeMap<EntryPath, Known>,
     /// Bytes of all paths.
@@ -48,22 +50,33 @@ impl Index {
         if entry.known.kind != Kind::Directory {
             self.remove_beneath(&path);
         }
-        let length = path.as_bytes().len();
-        if self.entries.insert(path, entry).is_none() {
-            self.path_bytes += length;
-        }
+        self.forget(&path);
+        self.inodes.learn(&path, &entry.known);
+        self.path_bytes += path.as_bytes().len();
+        self.entries.insert(path, entry);
     }
 
     /// Forgets `path` and what is in it.
     pub(crate) fn remove(&mut self, path: &EntryPath) {
         self.remove_beneath(path);
-        self.remove_one(path);
+        self.forget(path);
     }
 
-    fn remove_one(&mut self, path: &EntryPath) {
-        if self.entries.remove(path).is_some() {
-            self.path_bytes -= path.as_bytes().len();
+    /// What was at `from`, and in it, is at `to` from now on, in the place of what was there.
+    pub(crate) fn rename(&mut self, from: &EntryPath, to: &EntryPath) {
+        self.remove(to);
+        let moved: Vec<EntryPath> = self.beneath(from).chain([from]).cloned().collect();
+        for path in moved {
+            if let (Some(known), Some(path)) = (self.forget(&path), path.rebased(from, to)) {
+                self.put(path, Remembered { known, kept: false });
+            }
         }
+        self.news = true;
+    }
+
+    /// Paths at which the inode of `stamp` is remembered, in order, of those inodes that are remembered so.
+    pub(crate) fn names(&self, stamp: &Stamp) -> impl Iterator<Item = &EntryPath> {
+        self.inodes.names(stamp)
     }
 
     /// Whether `path` or anything in it is remembered.
@@ -160,10 +173,17 @@ impl Index {
             .take_while(|path| path.is_beneath(directory))
     }
 
+    fn forget(&mut self, path: &EntryPath) -> Option<Known> {
+        let Remembered { known, .. } = self.entries.remove(path)?;
+        self.inodes.forget(path, &known);
+        self.path_bytes -= path.as_bytes().len();
+        Some(known)
+    }
+
     fn remove_beneath(&mut self, directory: &EntryPath) {
         let gone: Vec<EntryPath> = self.beneath(directory).cloned().collect();
         for path in &gone {
-            self.remove_one(path);
+            self.forget(path);
         }
     }
 }
@@ -268,6 +288,26 @@ mod tests {
         index.remove(&path("/a"));
         index.remove(&path("/a-b"));
         assert_eq!(index.path_bytes, 0);
+    }
+
+    #[test]
+    fn a_renamed_directory_takes_along_what_is_in_it() {
+        let mut index = index();
+        index.rename(&path("/a/d"), &path("/a/e"));
+        assert!(!index.holds(&path("/a/d")));
+        assert!(index.get(&path("/a/e/x")).is_some());
+        assert_eq!(index.len(), 6);
+    }
+
+    #[test]
+    fn an_inode_is_known_by_the_names_that_are_left() {
+        let mut index = index();
+        let stamp = known(Kind::Directory).seen.stamp;
+        index.remove(&path("/a/d"));
+        let names: Vec<_> = index.names(&stamp).cloned().collect();
+        assert_eq!(names, [path("/a")]);
+        index.insert(path("/a"), known(Kind::File));
+        assert_eq!(index.names(&stamp).count(), 0);
     }
 
     #[test]

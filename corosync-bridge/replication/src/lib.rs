@@ -26,7 +26,8 @@
 //! # What is carried
 //! Content, owner, mode, mtime to the nanosecond, extended attributes with access control lists, symbolic links as
 //! links, empty directories, removals, changes of kind; names are bytes. Not carried: hard links as such (each name
-//! is a file), devices, sockets, pipes, and the labels of security modules. A directory that is renamed is sent anew.
+//! is a file), devices, sockets, pipes, and the labels of security modules. A directory or a large file that is renamed is
+//! renamed there too.
 //!
 //! # Parts
 //! | module | what it is |
@@ -47,6 +48,7 @@ mod digest_log;
 pub mod disk_tree;
 pub mod entry;
 mod index;
+mod inodes;
 pub mod path;
 pub mod placement;
 pub mod record_log;

@@ -181,6 +181,11 @@ impl<T: Tree> Tree for PlacedTree<T> {
         self.at(path, |tree, place| tree.set_attributes(place, attributes))
     }
 
+    fn rename(&mut self, from: &EntryPath, to: &EntryPath) -> Result<Seen, TreeError> {
+        let old = self.placement.on_disk(from);
+        self.at(to, |tree, place| tree.rename(&old, place))
+    }
+
     fn remove(&mut self, path: &EntryPath) -> Result<(), TreeError> {
         self.at(path, T::remove)
     }

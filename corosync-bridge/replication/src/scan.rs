@@ -26,7 +26,8 @@ pub(crate) enum Mode {
 /// What a step of a scan came upon.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
-    /// Paths that differ from the index ([`Mode::Tell`] only), a directory before what is in it.
+    /// Paths that differ from the index ([`Mode::Tell`] only), a directory before what is in it and what is gone after
+    /// everything else.
     pub(crate) differing: Vec<EntryPath>,
     /// What could not be looked at.
     pub(crate) failed: Vec<TreeError>,
@@ -39,6 +40,8 @@ pub(crate) struct Scan<F> {
     /// What is still to be looked at, the next one last.
     pending: Vec<EntryPath>,
     hashing: Option<Hashing<F>>,
+    /// What is not where it was ([`Mode::Tell`] only). Told last: it may yet be found where it was moved to.
+    gone: Vec<EntryPath>,
 }
 
 impl<F: Source> Scan<F> {
@@ -48,6 +51,7 @@ impl<F: Source> Scan<F> {
             mode,
             pending: roots,
             hashing: None,
+            gone: Vec::new(),
         }
     }
 
@@ -61,7 +65,7 @@ impl<F: Source> Scan<F> {
     ) -> bool {
         if let Some(hashing) = self.hashing.take() {
             self.hash(hashing, tree, index, findings);
-            return self.is_done(index);
+            return self.finish(index, findings);
         }
         for _ in 0..STEP_ENTRIES {
             let Some(path) = self.pending.pop() else { break };
@@ -72,11 +76,15 @@ impl<F: Source> Scan<F> {
                 break;
             }
         }
-        self.is_done(index)
+        self.finish(index, findings)
     }
 
-    fn is_done(&self, index: &mut Index) -> bool {
+    /// Whether nothing is left to be looked at.
+    fn finish(&mut self, index: &mut Index, findings: &mut Findings) -> bool {
         let is_done = self.pending.is_empty() && self.hashing.is_none();
+        if is_done {
+            findings.differing.append(&mut self.gone);
+        }
         if is_done && self.mode == Mode::Learn {
             index.forget_recalled();
         }
@@ -96,7 +104,7 @@ impl<F: Source> Scan<F> {
             Mode::Tell => index.get(path).copied(),
         };
         match tree.inspect(path, known.as_ref().map(|known| &known.seen))? {
-            Inspection::Absent => self.absent(path, index, findings),
+            Inspection::Absent => self.absent(path, index),
             Inspection::Unchanged => {
                 if self.mode == Mode::Learn {
                     index.confirm(path);
@@ -126,10 +134,10 @@ impl<F: Source> Scan<F> {
         Ok(())
     }
 
-    fn absent(&self, path: &EntryPath, index: &mut Index, findings: &mut Findings) {
+    fn absent(&mut self, path: &EntryPath, index: &mut Index) {
         match self.mode {
             Mode::Learn => index.remove(path),
-            Mode::Tell if index.holds(path) => findings.differing.push(path.clone()),
+            Mode::Tell if index.holds(path) => self.gone.push(path.clone()),
             Mode::Tell => {}
         }
     }
@@ -157,7 +165,7 @@ impl<F: Source> Scan<F> {
             .cloned()
             .collect();
         for child in &gone {
-            self.absent(child, index, findings);
+            self.absent(child, index);
         }
         for name in names.iter().rev() {
             match directory.join(name) {

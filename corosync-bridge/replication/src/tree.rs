@@ -141,6 +141,12 @@ pub trait Tree: std::fmt::Debug {
     /// What the system said.
     fn set_attributes(&mut self, path: &EntryPath, attributes: &Attributes) -> Result<Seen, TreeError>;
 
+    /// Moves what is at `from`, and in it, to `to`, in the place of a file or an empty directory.
+    ///
+    /// # Errors
+    /// What the system said.
+    fn rename(&mut self, from: &EntryPath, to: &EntryPath) -> Result<Seen, TreeError>;
+
     /// Removes what is at `path`, and in it, as far as it is covered: a directory in which something
     /// uncovered is left stays.
     ///

@@ -173,6 +173,13 @@ pub enum Operation<'a> {
         /// Which comparison.
         session: u64,
     },
+    /// The entry, with everything in it, has another path; what was there is gone.
+    Rename {
+        /// Its path before.
+        from: EntryPath,
+        /// Its path from now on.
+        to: EntryPath,
+    },
 }
 
 /// What travels.
@@ -322,5 +329,6 @@ mod operation {
     pub(super) const ATTRIBUTES: u8 = 5;
     pub(super) const REMOVE: u8 = 6;
     pub(super) const IN_SYNC: u8 = 7;
+    pub(super) const RENAME: u8 = 9;
     pub(super) const ESSENTIAL_IN_SYNC: u8 = 10;
 }

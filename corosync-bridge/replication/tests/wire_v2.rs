@@ -141,6 +141,13 @@ fn every_message() -> Vec<(Message<'static>, String)> {
         operation(Operation::Remove { path: path("/a") }, "06 00000002 2f61"),
         operation(Operation::InSync { session: 9 }, "07 0000000000000009"),
         operation(Operation::EssentialInSync { session: 9 }, "0a 0000000000000009"),
+        operation(
+            Operation::Rename {
+                from: path("/a"),
+                to: path("/b"),
+            },
+            "09 00000002 2f61 00000002 2f62",
+        ),
         (
             Message::Begin {
                 epoch: 7,

@@ -67,6 +67,19 @@ impl SyncConfig {
         self.entry_for(path).map(|entry| entry.rule_for(path))
     }
 
+    /// Whether everything that there may be beneath `directory` is replicated, and as it is itself.
+    #[must_use]
+    pub fn is_uniform(&self, directory: &Path) -> bool {
+        let destinations = self
+            .entries
+            .iter()
+            .filter_map(|entry| entry.destination.as_deref());
+        let mut own = self.roots().chain(destinations);
+        self.entry_for(directory)
+            .is_some_and(|entry| entry.is_uniform(directory))
+            && !own.any(|path| path != directory && path.starts_with(directory))
+    }
+
     /// The topmost covered paths: where a scan starts and what a watcher has to see come and go. A root may
     /// be missing on disk, and only a root of a directory entry has anything beneath it.
     pub fn roots(&self) -> impl Iterator<Item = &Path> {

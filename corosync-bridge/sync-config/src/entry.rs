@@ -93,6 +93,24 @@ impl Entry {
         }
     }
 
+    /// Whether everything beneath the covered `directory` is covered too, and replicated as it is.
+    pub(crate) fn is_uniform(&self, directory: &Path) -> bool {
+        let none_beneath = |paths: &[PathBuf]| {
+            !paths
+                .iter()
+                .any(|path| path != directory && path.starts_with(directory))
+        };
+        let filtered = match &self.filter {
+            Filter::Exclude(excluded) => none_beneath(excluded),
+            Filter::All | Filter::Include(_) => true,
+        };
+        // At a destination other entries may keep things among what this one keeps.
+        self.kind == Kind::Directory
+            && self.destination.is_none()
+            && filtered
+            && none_beneath(&self.exceptions)
+    }
+
     /// How often changes travel, when they travel together.
     #[must_use]
     pub fn periodic(&self) -> Option<Duration> {

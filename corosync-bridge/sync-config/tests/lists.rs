@@ -192,3 +192,21 @@ fn an_entry_that_touches_what_the_bridge_keeps_is_refused() {
     assert_eq!(moved, Some(format!("DestinationPath /var/lib/bmc-ha {state}")));
     assert_eq!(at("/var/lib/", r#","ExcludeList":["/var/lib/bmc-ha/"]"#), None);
 }
+
+#[test]
+fn a_directory_is_uniform_when_nothing_in_it_is_left_out_or_replicated_otherwise() {
+    let config = load(&directories(&[
+        entry("/a/", r#","ExcludeList":["/a/d/own"]"#),
+        entry("/b/", r#","IncludeList":["/b/in"]"#),
+        entry("/c/", r#","ExceptionList":["/c/d/passwd"]"#),
+        entry("/d/", r#","DestinationPath":"/e/""#),
+    ]))
+    .unwrap();
+    let is_uniform = |path: &str| config.is_uniform(Path::new(path));
+    for path in ["/a/x", "/a/d/x", "/b/in", "/b/in/x", "/c/x", "/c/d/passwd"] {
+        assert!(is_uniform(path), "{path}");
+    }
+    for path in ["/a", "/a/d", "/a/d/own", "/b", "/c", "/c/d", "/d/x", "/elsewhere"] {
+        assert!(!is_uniform(path), "{path}");
+    }
+}

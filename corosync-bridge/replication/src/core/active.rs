@@ -44,6 +44,8 @@ pub(super) struct Active<F> {
     base_scan: Option<Scan<F>>,
     /// Large contents that wait, and the one under way.
     pub(super) bulk: Bulk<F>,
+    /// Where large files that wait for their turn may have been moved from.
+    pub(super) expected_moves: BTreeSet<EntryPath>,
     /// Changes that not every follower has acknowledged, oldest first.
     sent: VecDeque<Sent>,
     unhardened: Vec<EntryPath>,
@@ -101,6 +103,7 @@ impl<F: Source> Active<F> {
             next_id: 0,
             base_scan: Some(base_scan),
             bulk: Bulk::default(),
+            expected_moves: BTreeSet::new(),
             sent: VecDeque::new(),
             unhardened: Vec::new(),
             // What this node wrote before it was the Active's bridge may not be durable.
@@ -395,6 +398,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 }
                 return Ok(Looked::Done);
             }
+            Inspection::Absent if place == Place::Queue && self.may_have_moved(path) => {
+                return Ok(Looked::Later);
+            }
             Inspection::Absent => {
                 self.owe_hardening(path);
                 if self.index.holds(path) {
@@ -426,6 +432,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
         // One that was moved away and made anew has other things in it, of which nobody told.
         let is_new = known.is_none_or(|known| !known.seen.stamp.is_same_inode(&found.seen.stamp));
+        if found.body == Body::Directory && is_new {
+            self.follow_directory(path, &found, now)?;
+        }
         self.announce_known(path, &found, found.known_with(Digest::NONE), None, now);
         if found.body == Body::Directory && (is_new || search) {
             self.search(path);
@@ -434,7 +443,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     /// The name `path` may have come or gone: then its directory has another mtime.
-    fn owe_look_at_names(&mut self, path: &EntryPath) {
+    pub(super) fn owe_look_at_names(&mut self, path: &EntryPath) {
         let directory = path.parent().filter(|directory| self.coverage.covers(directory));
         if let (Some(active), Some(directory)) = (&mut self.active, directory) {
             active.queue.push_names(directory);
@@ -442,7 +451,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     /// What was written there may not be durable, even where it is what it was before.
-    fn owe_hardening(&mut self, path: &EntryPath) {
+    pub(super) fn owe_hardening(&mut self, path: &EntryPath) {
         let Some(active) = &mut self.active else { return };
         if active.unhardened.len() < UNHARDENED {
             active.unhardened.push(path.clone());
@@ -488,7 +497,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 self.announce_known(path, &found, found.known_with(digest), Some(&bytes), now);
                 Ok(Looked::Done)
             }
-            Content::Large(source) if place == Place::Queue => self.wait_in_bulk(path, &source, now),
+            Content::Large(source) if place == Place::Queue => {
+                self.expect_move(path, &source.found().seen.stamp);
+                self.wait_in_bulk(path, &source, now)
+            }
             Content::Large(source) => {
                 self.begin_content(path, source, known, now);
                 Ok(Looked::Later)

@@ -97,7 +97,7 @@ impl<F: Source> Bulk<F> {
         }
     }
 
-    fn push(&mut self, path: &EntryPath) {
+    pub(super) fn push(&mut self, path: &EntryPath) {
         if self.paths.insert(path.clone()) {
             self.waiting.push_back(Turn::Content(path.clone()));
         }
@@ -296,7 +296,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
     }
 
-    /// Begins with a large content whose turn has come. One that was announced before may be the same still.
+    /// Begins with a large content whose turn has come. One that was announced before, here or elsewhere, may be the
+    /// same still.
     pub(super) fn begin_content(
         &mut self,
         path: &EntryPath,
@@ -304,7 +305,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         known: Option<Known>,
         now: Duration,
     ) {
-        if known.is_some_and(|known| known.kind == Kind::File) {
+        let is_known_elsewhere = self.index.names(&source.found().seen.stamp).next().is_some();
+        if is_known_elsewhere || known.is_some_and(|known| known.kind == Kind::File) {
             self.start(Job::Hash(Hashing::new(path.clone(), source)));
         } else {
             self.send_large(path.clone(), source, None, now);
@@ -373,6 +375,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             return self.begin_again(&path);
         }
         let known = hashing.found().known_with(digest);
+        self.follow_file(&path, &known, now)?;
         let same_content = self
             .index
             .get(&path)
@@ -493,6 +496,9 @@ fn replaces(change: &Operation<'_>, path: &EntryPath) -> bool {
         | Operation::PutTransferred { path: at, .. }
         | Operation::Link { path: at, .. }
         | Operation::Remove { path: at } => path == at || path.is_beneath(at),
+        Operation::Rename { from, to } => [from, to]
+            .into_iter()
+            .any(|end| path == end || path.is_beneath(end)),
         Operation::Directory { path: at, .. } | Operation::Attributes { path: at, .. } => path == at,
         Operation::InSync { .. } | Operation::EssentialInSync { .. } => false,
     }

@@ -25,6 +25,8 @@ pub(super) enum ApplyError {
     Detail,
     #[error("apply attributes of {path}: the content here is another one")]
     OtherContent { path: EntryPath },
+    #[error("rename {path}: it is not there")]
+    Missing { path: EntryPath },
     #[error("{0}")]
     Tree(#[from] TreeError),
 }
@@ -262,6 +264,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 }
                 Ok(())
             }
+            Operation::Rename { from, to } => self.apply_rename(&from, &to),
             Operation::InSync { session } => {
                 if let Some(following) = &mut self.follower.following {
                     following.closed |= following.session == session;
@@ -269,6 +272,26 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 Ok(())
             }
         }
+    }
+
+    fn apply_rename(&mut self, from: &EntryPath, to: &EntryPath) -> Result<(), ApplyError> {
+        self.check(to)?;
+        self.check_and_place(from)?;
+        let Some(known) = self.index.get(from).copied() else {
+            return Err(ApplyError::Missing { path: from.clone() });
+        };
+        if known.kind == Kind::Directory {
+            // What this node keeps to itself stays where it is.
+            for path in [from, to] {
+                if !self.coverage.is_uniform(path) {
+                    return Err(ApplyError::NotCovered { path: path.clone() });
+                }
+            }
+        }
+        let seen = self.tree.rename(from, to)?;
+        self.index.rename(from, to);
+        self.index.insert(to.clone(), Known { seen, ..known });
+        Ok(())
     }
 
     /// While the comparison is under way a content that differs is going to be sent, with its attributes.

@@ -261,6 +261,10 @@ impl<'a> Input<'a> {
             operation::REMOVE => Ok(Operation::Remove { path: self.path()? }),
             operation::ESSENTIAL_IN_SYNC => Ok(Operation::EssentialInSync { session: self.u64()? }),
             operation::IN_SYNC => Ok(Operation::InSync { session: self.u64()? }),
+            operation::RENAME => Ok(Operation::Rename {
+                from: self.path()?,
+                to: self.path()?,
+            }),
             other => Err(value("the kind of operation", other)),
         }
     }

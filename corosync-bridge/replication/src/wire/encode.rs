@@ -227,6 +227,11 @@ fn put_operation(out: &mut Vec<u8>, change: &Operation<'_>) {
             out.push(operation::IN_SYNC);
             put_u64(out, *session);
         }
+        Operation::Rename { from, to } => {
+            out.push(operation::RENAME);
+            put_path(out, from);
+            put_path(out, to);
+        }
     }
 }
 

@@ -52,6 +52,7 @@ pub(crate) fn kind_of(message: &Message<'_>) -> &'static str {
             Operation::Remove { .. } => "Remove",
             Operation::InSync { .. } => "InSync",
             Operation::EssentialInSync { .. } => "EssentialInSync",
+            Operation::Rename { .. } => "Rename",
         },
     }
 }
@@ -127,7 +128,7 @@ pub(crate) fn some_message<'a>(dice: &mut Dice, content: &'a [u8]) -> Message<'a
 
 fn some_operation<'a>(dice: &mut Dice, content: &'a [u8]) -> Operation<'a> {
     let path = some_path(dice);
-    match dice.below(8) {
+    match dice.below(9) {
         0 => Operation::Put {
             path,
             attributes: some_attributes(dice),
@@ -156,6 +157,10 @@ fn some_operation<'a>(dice: &mut Dice, content: &'a [u8]) -> Operation<'a> {
         },
         5 => Operation::Remove { path },
         6 => Operation::EssentialInSync { session: dice.next() },
+        7 => Operation::Rename {
+            from: path,
+            to: some_path(dice),
+        },
         _ => Operation::InSync { session: dice.next() },
     }
 }

@@ -55,12 +55,31 @@ pub(crate) fn contents(image: &Image) -> BTreeMap<EntryPath, (Data, Attributes)>
 enum Change {
     Set(EntryPath, Node),
     Remove(EntryPath),
+    /// From, to, and the tick at which.
+    Rename(EntryPath, EntryPath, u64),
 }
 
 impl Change {
+    /// Where it shows.
     fn path(&self) -> &EntryPath {
         match self {
-            Self::Set(path, _) | Self::Remove(path) => path,
+            Self::Set(path, _) | Self::Remove(path) | Self::Rename(_, path, _) => path,
+        }
+    }
+
+    /// Whether it concerns `path`, what is in it, or what it is in.
+    fn concerns(&self, path: &EntryPath) -> bool {
+        let related = |own: &EntryPath| own == path || own.is_beneath(path) || path.is_beneath(own);
+        match self {
+            Self::Set(own, _) | Self::Remove(own) => related(own),
+            Self::Rename(from, to, _) => related(from) || related(to),
+        }
+    }
+
+    fn paths(&self) -> Vec<EntryPath> {
+        match self {
+            Self::Set(path, _) | Self::Remove(path) => vec![path.clone()],
+            Self::Rename(from, to, _) => vec![from.clone(), to.clone()],
         }
     }
 
@@ -73,6 +92,19 @@ impl Change {
                 image.insert(path.clone(), node.clone());
             }
             Self::Remove(path) => image.retain(|other, _| other != path && !other.is_beneath(path)),
+            // Nothing is there to be moved when its making was lost.
+            Self::Rename(from, ..) if !image.contains_key(from) => {}
+            Self::Rename(from, to, ctime) => {
+                image.retain(|other, _| other != to && !other.is_beneath(to));
+                let moved = |path: EntryPath| path.rebased(from, to).unwrap_or(path);
+                *image = std::mem::take(image)
+                    .into_iter()
+                    .map(|(path, node)| (moved(path), node))
+                    .collect();
+                if let Some(node) = image.get_mut(to) {
+                    node.ctime = *ctime;
+                }
+            }
         }
     }
 }
@@ -99,6 +131,8 @@ pub(crate) struct Disk {
     pub(crate) now_ms: u64,
     /// Counts changes of what is there.
     pub(crate) generation: u64,
+    /// Counts what the bridge moved.
+    pub(crate) renames: u64,
     /// Writing fails.
     pub(crate) full: bool,
     /// Reading fails.
@@ -174,6 +208,18 @@ impl Disk {
         self.set_mtime_above(path, mtime, true)
     }
 
+    /// A local program moves an entry to where nothing is.
+    pub(crate) fn rename(&mut self, from: &EntryPath, to: &EntryPath, mtime: FileTime) {
+        self.move_entry(from, to, true);
+        self.set_mtime_above(from, mtime, true);
+        self.set_mtime_above(to, mtime, true);
+    }
+
+    fn move_entry(&mut self, from: &EntryPath, to: &EntryPath, local: bool) -> Option<Seen> {
+        self.change(Change::Rename(from.clone(), to.clone(), self.tick()), local);
+        self.live.get(to).map(|node| self.seen(node))
+    }
+
     fn set_mtime_above(&mut self, path: &EntryPath, mtime: FileTime, local: bool) -> bool {
         path.parent()
             .is_some_and(|directory| self.set_mtime(&directory, mtime, local))
@@ -200,12 +246,9 @@ impl Disk {
         let mut reaching: Vec<EntryPath> = Vec::new();
         let mut durable = vec![false; self.journal.len()];
         for (at, unsynced) in self.journal.iter().enumerate().rev() {
-            let path = unsynced.change.path();
-            let related =
-                |other: &EntryPath| other == path || other.is_beneath(path) || path.is_beneath(other);
-            if concerns(unsynced) || reaching.iter().any(related) {
+            if concerns(unsynced) || reaching.iter().any(|path| unsynced.change.concerns(path)) {
                 durable[at] = true;
-                reaching.push(path.clone());
+                reaching.extend(unsynced.change.paths());
             }
         }
         for (at, unsynced) in std::mem::take(&mut self.journal).into_iter().enumerate() {
@@ -482,8 +525,9 @@ impl Tree for SimTree {
             self.writable("sync", path)?;
         }
         self.disk.borrow_mut().make_durable(|unsynced| {
-            let path = unsynced.change.path();
-            paths.iter().any(|hard| path == hard || hard.is_beneath(path))
+            let changed = unsynced.change.paths();
+            let reaches = |path: &EntryPath| paths.iter().any(|hard| path == hard || hard.is_beneath(path));
+            changed.iter().any(reaches)
         });
         Ok(())
     }
@@ -548,6 +592,21 @@ impl Tree for SimTree {
         let seen = disk.seen(&node);
         disk.change(Change::Set(path.clone(), node), false);
         Ok(seen)
+    }
+
+    fn rename(&mut self, from: &EntryPath, to: &EntryPath) -> Result<Seen, TreeError> {
+        self.writable("rename to", to)?;
+        self.disturb(from);
+        self.disturb(to);
+        self.disturbed.remove(to);
+        self.disturbed = std::mem::take(&mut self.disturbed)
+            .into_iter()
+            .map(|(path, mtime)| (path.rebased(from, to).unwrap_or(path), mtime))
+            .collect();
+        let mut disk = self.disk.borrow_mut();
+        disk.renames += 1;
+        let seen = disk.move_entry(from, to, false);
+        seen.ok_or_else(|| failed("rename to", to, io::ErrorKind::NotFound))
     }
 
     fn remove(&mut self, path: &EntryPath) -> Result<(), TreeError> {

@@ -57,6 +57,7 @@ fn whatever_happens_nothing_acknowledged_is_lost_and_peace_brings_equal_copies()
         total.essential += world.tally.essential;
         total.switched_off += world.tally.switched_off;
         total.overtakes += world.tally.overtakes;
+        total.renames += world.tally.renames;
     }
     println!("schedules {seeds:?}: {total:?}");
     if seeds.end - seeds.start >= 100 {
@@ -70,6 +71,7 @@ fn whatever_happens_nothing_acknowledged_is_lost_and_peace_brings_equal_copies()
             ("essential data before the rest", total.essential),
             ("pause", total.switched_off),
             ("overtaking of a large content", total.overtakes),
+            ("rename", total.renames),
         ] {
             assert!(count > 0, "no {what} ever happened: the schedules prove nothing");
         }

@@ -20,6 +20,9 @@ use crate::random::Dice;
 /// Messages that Corosync takes from one node before it says "try again".
 const CPG_ROOM: usize = 4;
 
+/// How the names of moved settings begin.
+const MOVED: &str = "moved";
+
 /// Steps in which a healed world has to come to rest.
 const REST_STEPS: usize = 60_000;
 
@@ -60,6 +63,10 @@ impl Coverage for Everything {
 
     fn source(&self, entry: &EntryPath) -> Option<EntryPath> {
         entry.rebased(&path("/q"), &path("/r"))
+    }
+
+    fn is_uniform(&self, directory: &EntryPath) -> bool {
+        directory.is_beneath(&path("/s"))
     }
 }
 
@@ -160,6 +167,7 @@ pub(crate) struct Tally {
     /// Changes that went before the rest of a large content.
     pub(crate) overtakes: u64,
     pub(crate) essential: u64,
+    pub(crate) renames: u64,
 }
 
 impl World {
@@ -215,6 +223,7 @@ impl World {
         }
         self.come_to_rest();
         self.check_all_is_well(&[]);
+        self.tally.renames = self.nodes.iter().map(|node| node.disk.borrow().renames).sum();
     }
 
     fn step(&mut self) {
@@ -224,7 +233,8 @@ impl World {
         match self.dice.below(1000 * self.calm) {
             0..=499 => self.turn(node),
             500..=649 => self.sequence_message(node),
-            650..=829 => self.write_a_setting(node),
+            650..=814 => self.write_a_setting(node),
+            815..=829 => self.move_a_setting(node),
             830..=869 => self.flush(node),
             870..=899 => self.promote_someone(node),
             900..=909 => self.ask(node, Request::Demote),
@@ -509,11 +519,13 @@ impl World {
             "/s/a", "/s/b", "/s/d", "/s/d/x", "/s/d/y", "/s/d/e", "/s/d/e/z", "/s/link", "/f", "/p", "/j",
             "/r",
         ];
-        let Some(target) = self.dice.pick(&names).map(|name| path(name)) else {
-            return;
-        };
         let disk = Rc::clone(&self.nodes[at].disk);
         let mut disk = disk.borrow_mut();
+        let mut targets: Vec<EntryPath> = names.iter().map(|name| path(name)).collect();
+        targets.extend(disk.live.keys().filter(|path| is_moved(path)).cloned());
+        let Some(target) = self.dice.pick(&targets).cloned() else {
+            return;
+        };
         self.version += 1;
         let mut touched = vec![target.clone()];
         if disk.live.contains_key(&target) && self.dice.one_in(5) {
@@ -580,6 +592,58 @@ impl World {
         }
         drop(disk);
         if self.dice.one_in(20) {
+            self.lose_hints(at);
+        }
+    }
+
+    /// A program moves a setting to a name that was never there: what is at a path never gets older.
+    fn move_a_setting(&mut self, at: usize) {
+        if self.report(at).is_none_or(|report| report.role != Role::Active) {
+            return;
+        }
+        let disk = Rc::clone(&self.nodes[at].disk);
+        let mut disk = disk.borrow_mut();
+        // Mostly what is worth being moved instead of being sent again.
+        let light = self.dice.one_in(8);
+        let is_worth_it = |path: &EntryPath, node: &crate::disk::Node| match &node.data {
+            Data::File(bytes) => light || bytes.len() > INLINE_BYTES,
+            Data::Directory => light || disk.live.keys().any(|other| other.is_beneath(path)),
+            Data::Link(_) => light,
+        };
+        let movable = disk
+            .live
+            .iter()
+            .filter(|(path, node)| path.is_beneath(&self::path("/s")) && is_worth_it(path, node));
+        let movable: Vec<EntryPath> = movable.map(|(path, _)| path.clone()).collect();
+        let Some(from) = self.dice.pick(&movable).cloned() else {
+            return;
+        };
+        self.version += 1;
+        let to = path(&format!("/s/{MOVED}{}", self.version));
+        let moved: Vec<(EntryPath, Version)> = disk
+            .live
+            .iter()
+            .filter(|(path, _)| **path == from || path.is_beneath(&from))
+            .map(|(path, node)| (path.clone(), node.attributes.mtime.seconds as Version))
+            .collect();
+        disk.rename(&from, &to, attributes(self.version).mtime);
+        for (path, version) in moved {
+            if let Some(path) = path.rebased(&from, &to) {
+                self.writes.entry(path).or_default().push((version, true));
+            }
+            self.writes.entry(path).or_default().push((self.version, false));
+        }
+        self.wrote_above(&from, true);
+        self.wrote_above(&to, true);
+        let mut touched = vec![to, from];
+        if self.dice.one_in(3) {
+            touched.reverse();
+        }
+        if let Some(bridge) = &mut self.nodes[at].bridge {
+            bridge.hints.extend(touched);
+        }
+        drop(disk);
+        if self.dice.one_in(10) {
             self.lose_hints(at);
         }
     }
@@ -1012,6 +1076,10 @@ impl World {
             assert_eq!(member.lag, Some(Duration::ZERO));
         }
     }
+}
+
+fn is_moved(path: &EntryPath) -> bool {
+    String::from_utf8_lossy(path.as_bytes()).contains(MOVED)
 }
 
 fn attributes(version: Version) -> Attributes {

@@ -63,6 +63,10 @@ impl Coverage for Configured {
             ..Rule::default()
         }
     }
+
+    fn is_uniform(&self, entry: &EntryPath) -> bool {
+        entry.is_beneath(&path("/s"))
+    }
 }
 
 pub(crate) fn path(text: &str) -> EntryPath {

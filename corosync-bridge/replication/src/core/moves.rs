@@ -1,0 +1,146 @@
+//! Finding out, on the Active, that something new was moved there, so that a Passive moves it too and nothing of it is
+//! sent again.
+//!
+//! Notifications may be lost or late, so they prove nothing. An inode does: what is new at one path and was announced at
+//! another, where it is not any more, was moved. An inode number may be used again for something new, though. So
+//! a file counts as moved when its content is the one that was announced, and a directory when something in it
+//! is still what it was.
+
+use std::time::Duration;
+
+use super::Core;
+use super::active::Active;
+use crate::EntryPath;
+use crate::coverage::Direction;
+use crate::entry::{Found, Kind, Known, Stamp};
+use crate::state::StateStore;
+use crate::tree::{Inspection, Tree, TreeError};
+use crate::wire::Operation;
+
+/// Entries of a directory that are looked at, at most, for one that is what it was.
+const PROOFS: usize = 16;
+
+impl<T: Tree, S: StateStore> Core<T, S> {
+    /// The directory that was `found` at `path` is new there: if it was moved, it is told so.
+    pub(super) fn follow_directory(
+        &mut self,
+        path: &EntryPath,
+        found: &Found,
+        now: Duration,
+    ) -> Result<(), TreeError> {
+        let Some(from) = self.moved_from(path, &found.seen.stamp, Kind::Directory)? else {
+            return Ok(());
+        };
+        let is_uniform = [path, &from].iter().all(|end| self.coverage.is_uniform(end));
+        if is_uniform && self.still_holds(&from, path)? {
+            self.announce_move(&from, path, now);
+        }
+        Ok(())
+    }
+
+    /// The file at `path` was found to be `known`: if it was moved, it is told so.
+    pub(super) fn follow_file(
+        &mut self,
+        path: &EntryPath,
+        known: &Known,
+        now: Duration,
+    ) -> Result<(), TreeError> {
+        let Some(from) = self.moved_from(path, &known.seen.stamp, Kind::File)? else {
+            return Ok(());
+        };
+        let is_announced = |before: &Known| before.same_content(known);
+        if self.index.get(&from).is_some_and(is_announced) {
+            self.announce_move(&from, path, now);
+        }
+        Ok(())
+    }
+
+    /// A large file that was found at `path` waits for its turn. Where it may have been moved from is not told as gone
+    /// until then.
+    pub(super) fn expect_move(&mut self, path: &EntryPath, stamp: &Stamp) {
+        let from = self.index.names(stamp).find(|from| *from != path).cloned();
+        if let (Some(active), Some(from)) = (&mut self.active, from) {
+            active.expected_moves.insert(from);
+        }
+    }
+
+    /// Whether what was at `path`, and is gone, may be what waits for its turn elsewhere.
+    pub(super) fn may_have_moved(&mut self, path: &EntryPath) -> bool {
+        let Some(active) = &mut self.active else {
+            return false;
+        };
+        let is_expected = active.expected_moves.remove(path);
+        if is_expected {
+            active.bulk.push(path);
+        }
+        is_expected
+    }
+
+    /// Where the inode of `stamp` was announced, if it may have been moved from there to `path`.
+    ///
+    /// A comparison under way would have to move what it found out: then, and between paths that are not replicated
+    /// alike, what was moved is sent anew.
+    fn moved_from(
+        &mut self,
+        path: &EntryPath,
+        stamp: &Stamp,
+        kind: Kind,
+    ) -> Result<Option<EntryPath>, TreeError> {
+        let is_busy = |active: &Active<_>| active.session.is_some() || active.unreadable().is_some();
+        if self.active.as_ref().is_none_or(is_busy) {
+            return Ok(None);
+        }
+        let rule = self.coverage.rule(path);
+        let is_alike = |from: &&EntryPath| {
+            let apart = *from != path && !from.is_beneath(path) && !path.is_beneath(from);
+            let same_kind = self.index.get(from).is_some_and(|known| known.kind == kind);
+            apart && same_kind && self.coverage.rule(from) == rule
+        };
+        let alike = self.index.names(stamp).find(is_alike).cloned();
+        let Some(from) = alike.filter(|_| rule.direction == Direction::ActiveToPassive) else {
+            return Ok(None);
+        };
+        let is_still_there = match self.tree.inspect(&from, None)? {
+            Inspection::Present(found) => found.seen.stamp.is_same_inode(stamp),
+            Inspection::Absent | Inspection::Unchanged => false,
+        };
+        Ok((!is_still_there).then_some(from))
+    }
+
+    /// Whether something that was announced in `from` is, unchanged, in `to`.
+    fn still_holds(&mut self, from: &EntryPath, to: &EntryPath) -> Result<bool, TreeError> {
+        let moved: Vec<(EntryPath, Stamp)> = self
+            .index
+            .children(from)
+            .filter_map(|child| Some((child.rebased(from, to)?, self.index.get(child)?.seen.stamp)))
+            .take(PROOFS)
+            .collect();
+        for (child, stamp) in moved {
+            match self.tree.inspect(&child, None)? {
+                Inspection::Present(found) if found.seen.stamp == stamp => return Ok(true),
+                _ => {}
+            }
+        }
+        Ok(false)
+    }
+
+    fn announce_move(&mut self, from: &EntryPath, to: &EntryPath, now: Duration) {
+        let (moved, replaced) = (self.index.get(from), self.index.get(to));
+        let is_replaceable = match (moved, replaced) {
+            (_, None) => !self.index.holds(to),
+            (Some(moved), Some(replaced)) if moved.kind == Kind::Directory => {
+                replaced.kind == Kind::Directory && self.index.children(to).next().is_none()
+            }
+            (_, Some(replaced)) => replaced.kind != Kind::Directory,
+        };
+        if !is_replaceable {
+            self.index.remove(to);
+            self.send(None, Operation::Remove { path: to.clone() }, now);
+        }
+        self.index.rename(from, to);
+        let (from, to) = (from.clone(), to.clone());
+        self.owe_hardening(&from);
+        self.owe_look_at_names(&from);
+        self.send(None, Operation::Rename { from, to }, now);
+    }
+}
