@@ -4,9 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::Result;
+use bmc_bridge_control::Command;
 
 use super::contender::{Contender, clear};
-use super::cost::{self, SLICE};
+use super::cost::{self, SLICE, flush};
 use super::{Bench, Line, tunnel};
 use crate::stats::Summary;
 use crate::{OWN_NAME, programs};
@@ -37,17 +38,22 @@ impl Bench<'_> {
     /// A full synchronisation of `files` small files.
     pub(super) fn full_sync(&self, contender: Contender, files: u32, copy: Copy) -> Result<Line> {
         clear(self.lab, self.active, contender)?;
-        if contender == Contender::BmcHa {
-            self.standby(true)?;
-        }
-        self.fill(contender, files)?;
-        if copy == Copy::Equal {
-            self.sync_once(contender)?;
-            if contender == Contender::BmcHa {
-                self.standby(true)?;
+        fill(self.lab, self.active, contender.folder(), 0, files)?;
+        match (contender, copy) {
+            (Contender::BmcHa, Copy::Equal) => flush(self.lab, self.active)?,
+            (Contender::BmcHa, Copy::Empty) => {
+                flush(self.lab, self.active)?;
+                // Behind the bridge's back: a Passive watches nothing.
+                self.lab
+                    .run(self.active.sibling(), &["rm", "-r", contender.folder()])?;
             }
+            (_, Copy::Equal) => self.rsync(contender).map(drop)?,
+            (_, Copy::Empty) => {}
         }
-        let (time, cost) = cost::of(self.lab, self.idle, contender, || self.sync_once(contender))?;
+        let (time, cost) = cost::of(self.lab, self.idle, contender, || match contender {
+            Contender::BmcHa => self.bridge(),
+            _ => self.rsync(contender),
+        })?;
         clear(self.lab, self.active, contender)?;
         Ok(Line {
             time: Summary::of(vec![time]),
@@ -56,34 +62,18 @@ impl Bench<'_> {
         })
     }
 
-    fn sync_once(&self, contender: Contender) -> Result<Duration> {
-        match contender {
-            Contender::BmcHa => self.join(),
-            _ => self.rsync(contender),
-        }
-    }
-
-    /// The Passive comes back: from the Active's question until it knows that everything is there.
-    fn join(&self) -> Result<Duration> {
+    /// What a join does: from the Active's question until it knows that everything is there, durably.
+    fn bridge(&self) -> Result<Duration> {
         let mut journal = self.lab.follow(self.active)?;
         let from = lab::Moment::now();
-        self.standby(false)?;
+        self.lab.bridge(self.active)?.run(Command::FullSync, DEADLINE)?;
         let mut wait = |what: &str| {
             journal.wait_for(what, DEADLINE, |entry| {
                 entry.at >= from && entry.who == "corosync-bridge" && entry.message.starts_with(what)
             })
         };
         let (started, finished) = (wait("sync started")?, wait("sync finished")?);
-        self.lab.wait_passive_in_sync(self.active, DEADLINE)?;
         Ok(finished.at.since(started.at))
-    }
-
-    fn standby(&self, standby: bool) -> Result<()> {
-        let word = if standby { "standby" } else { "unstandby" };
-        let passive = self.active.sibling().to_string();
-        self.lab
-            .run(self.active, &["pcs", "node", word, &passive, "--wait=60"])?;
-        Ok(())
     }
 
     /// One rsync of the whole folder, from start to end.
@@ -104,10 +94,6 @@ impl Bench<'_> {
         whole.extend([contender.folder(), tunnel::TARGET]);
         let printed = self.lab.run(self.active, &whole)?;
         Ok(Duration::from_micros(printed.trim().parse()?))
-    }
-
-    fn fill(&self, contender: Contender, files: u32) -> Result<()> {
-        fill(self.lab, self.active, contender.folder(), 0, files)
     }
 }
 
