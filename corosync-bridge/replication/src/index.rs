@@ -14,7 +14,8 @@ use crate::wire::Range;
 /// Passive: what is on disk as of the last scan and everything applied since.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    entries: BTreeMap<EntryPath, Remembered>,
+    /// Boxed, because a tree that is filled in order leaves nearly half of its places empty.
+    entries: BTreeMap<EntryPath, Box<Remembered>>,
     inodes: Inodes,
     /// What the bridge knew when it ended last. Nothing is taken from it but what a scan finds unchanged on the disk.
     recalled: BTreeMap<EntryPath, Known>,
@@ -53,7 +54,7 @@ impl Index {
         self.forget(&path);
         self.inodes.learn(&path, &entry.known);
         self.path_bytes += path.as_bytes().len();
-        self.entries.insert(path, entry);
+        self.entries.insert(path, Box::new(entry));
     }
 
     /// Forgets `path` and what is in it.
@@ -158,7 +159,8 @@ impl Index {
 
     fn behind(&self, cursor: Option<&EntryPath>) -> impl Iterator<Item = (&EntryPath, &Remembered)> {
         let start = cursor.map_or(Bound::Unbounded, Bound::Excluded);
-        self.entries.range::<EntryPath, _>((start, Bound::Unbounded))
+        let entries = self.entries.range::<EntryPath, _>((start, Bound::Unbounded));
+        entries.map(|(path, entry)| (path, &**entry))
     }
 
     /// Entries in `range`, in order.
@@ -174,7 +176,7 @@ impl Index {
     }
 
     fn forget(&mut self, path: &EntryPath) -> Option<Known> {
-        let Remembered { known, .. } = self.entries.remove(path)?;
+        let Remembered { known, .. } = *self.entries.remove(path)?;
         self.inodes.forget(path, &known);
         self.path_bytes -= path.as_bytes().len();
         Some(known)
