@@ -289,4 +289,60 @@ mod tests {
         store.save(&STATE).unwrap();
         assert_eq!(store.load().unwrap(), STATE);
     }
+
+    #[test]
+    fn a_power_cut_at_any_byte_of_the_next_state_leaves_the_old_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut store = StateFile::new(directory.path());
+        store.save(&STATE).unwrap();
+        let next = State { epoch: 8, ..STATE };
+        let bytes = next.encode();
+        for length in 0..=bytes.len() {
+            fs::write(directory.path().join(NEXT_NAME), &bytes[..length]).unwrap();
+            assert_eq!(store.load().unwrap(), STATE, "cut at {length}");
+        }
+        store.save(&next).unwrap();
+        assert_eq!(store.load().unwrap(), next);
+    }
+
+    #[test]
+    fn a_damaged_state_is_not_made_up_for_by_what_was_to_replace_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut store = StateFile::new(directory.path());
+        for damaged in [
+            Vec::new(),
+            vec![0; STATE.encode().len()],
+            STATE.encode()[1..].to_vec(),
+        ] {
+            fs::write(directory.path().join(FILE_NAME), &damaged).unwrap();
+            // Nobody was told that this one is in force.
+            fs::write(directory.path().join(NEXT_NAME), STATE.encode()).unwrap();
+            assert!(
+                matches!(store.load(), Err(StateError::Damaged { .. })),
+                "{damaged:?}"
+            );
+        }
+        store.save(&STATE).unwrap();
+        assert_eq!(store.load().unwrap(), STATE);
+    }
+
+    #[test]
+    fn a_state_that_cannot_be_written_is_told_of_and_the_old_one_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut store = StateFile::new(directory.path());
+        store.save(&STATE).unwrap();
+        // A directory cannot be opened for writing, whoever tries.
+        let next = directory.path().join(NEXT_NAME);
+        fs::create_dir(&next).unwrap();
+        let error = store.save(&State { epoch: 8, ..STATE }).unwrap_err().to_string();
+        assert!(
+            error.starts_with("create ") && error.contains(next.to_str().unwrap()),
+            "{error}"
+        );
+        assert_eq!(store.load().unwrap(), STATE);
+
+        let mut nowhere = StateFile::new(&directory.path().join("missing"));
+        assert_eq!(nowhere.load().unwrap(), State::default());
+        assert!(nowhere.save(&STATE).unwrap_err().to_string().contains("missing"));
+    }
 }

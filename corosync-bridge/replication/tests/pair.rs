@@ -683,6 +683,73 @@ fn a_damaged_state_file_is_told_and_replaced_once_compared() {
     assert_eq!(b.problems, []);
 }
 
+#[test]
+fn an_active_whose_state_was_damaged_does_not_resume_however_it_ended() {
+    let damage = |pair: &Pair| {
+        fs::write(pair.nodes[&A].state.path().join("replication.state"), "garbage").unwrap();
+    };
+    // Replaced while it was away: what it wrote since gives way to the newer copy.
+    let mut pair = Pair::new();
+    pair.write(A, "/s/a", "1");
+    pair.settle();
+    pair.membership(&[B]);
+    pair.ask(B, Request::Promote).unwrap();
+    pair.write(B, "/s/a", "the newer");
+    fs::write(pair.nodes[&A].at("/s/a"), "the deposed").unwrap();
+    damage(&pair);
+    pair.nodes.get_mut(&A).unwrap().restart(true);
+    pair.membership(&[A, B]);
+    assert_eq!(pair.nodes[&A].report().role, Role::Passive);
+    for node in [A, B] {
+        assert_eq!(pair.read(node, "/s/a").unwrap(), b"the newer");
+    }
+
+    // Nor when nobody is there to tell it so.
+    let mut pair = Pair::new();
+    pair.membership(&[B]);
+    damage(&pair);
+    pair.nodes.get_mut(&A).unwrap().restart(true);
+    pair.membership(&[A]);
+    pair.pass(Duration::from_secs(60));
+    let report = pair.nodes[&A].report();
+    assert_eq!(
+        (report.role, report.position),
+        (Role::Passive, Position::default())
+    );
+}
+
+#[test]
+fn damaged_digests_are_told_of_and_kept_anew() {
+    let mut pair = pair_with_files(20);
+    let log = pair.nodes[&B].state.path().join("replication.digests");
+    let begin = Instant::now();
+    let kept = |pair: &mut Pair| {
+        while fs::metadata(&log).map_or(0, |log| log.len()) < 20 * 100 {
+            assert!(
+                begin.elapsed() < Duration::from_secs(30),
+                "the digests are not kept"
+            );
+            pair.pass(Duration::from_secs(3));
+        }
+    };
+    kept(&mut pair);
+    let mut bytes = fs::read(&log).unwrap();
+    bytes[40] ^= 1;
+    fs::write(&log, bytes).unwrap();
+    pair.membership(&[A]);
+    let b = pair.nodes.get_mut(&B).unwrap();
+    b.restart(false);
+    let problems = b.report().problems;
+    assert!(
+        problems[0].message.contains("replication.digests: it is damaged"),
+        "{problems:?}"
+    );
+    pair.membership(&[A, B]);
+    assert_eq!(pair.nodes[&B].report().sync, Sync::InSync);
+    kept(&mut pair);
+    assert_eq!(pair.nodes[&B].report().problems, []);
+}
+
 /// A member that lies to B, in A's place.
 struct Liar {
     b: Node,
