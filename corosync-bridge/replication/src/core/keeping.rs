@@ -169,7 +169,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             }
         } else {
             let now = found.known_with(Digest::NONE);
-            if !now.same_as(&known) {
+            // A directory made anew has other things in it: that is for those to find who look for changes.
+            if !now.same_as(&known) || !now.seen.stamp.is_same_inode(&known.seen.stamp) {
                 return Ok(None);
             }
             if now.seen.settled {
