@@ -66,6 +66,7 @@ mod requests;
 mod roles;
 mod schedule;
 mod session;
+mod signing;
 mod switches;
 mod telling;
 
@@ -305,6 +306,8 @@ enum Step {
     Commit,
     /// Passive: look at, sum up or tell a part of this copy.
     Telling,
+    /// Passive: find out, or tell, what a version of a file is made of.
+    Signing,
     /// Active: learn what is there before anything is compared.
     BaseScan,
     /// Active: look at what may have changed.
@@ -430,6 +433,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             None => return,
             Some(Step::Commit) => self.commit(),
             Some(Step::Telling) => self.telling_step(),
+            Some(Step::Signing) => self.signing_step(),
             Some(Step::BaseScan) => self.base_scan_step(now),
             Some(Step::Change) => self.change_step(now),
             Some(Step::Job) => self.job_step(now),

@@ -43,6 +43,17 @@ impl Hasher {
         Self(Sha256::new())
     }
 
+    /// Takes in `length` zeros: what a hole reads as.
+    pub fn update_zeros(&mut self, length: u64) {
+        const ZEROS: [u8; 4096] = [0; 4096];
+        let mut left = length;
+        while left > 0 {
+            let now = usize::try_from(left).map_or(ZEROS.len(), |left| left.min(ZEROS.len()));
+            self.update(&ZEROS[..now]);
+            left -= u64::try_from(now).unwrap_or(left);
+        }
+    }
+
     /// Takes in `bytes`.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);

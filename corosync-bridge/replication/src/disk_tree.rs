@@ -25,7 +25,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, SeekFrom, Stat};
 use rustix::io::Errno;
 
 use crate::EntryPath;
@@ -435,6 +435,8 @@ impl Tree for DiskTree {
             found: found(&fd, &stat).map_err(failed("look at", path))?,
             path: path.clone(),
             file: File::from(fd),
+            position: 0,
+            data_until: 0,
         }))
     }
 
@@ -540,6 +542,35 @@ pub struct DiskSource {
     path: EntryPath,
     file: File,
     found: Found,
+    /// Where it is read on.
+    position: u64,
+    /// Up to here there is no hole.
+    data_until: u64,
+}
+
+impl DiskSource {
+    fn next_hole(&mut self, limit: u64) -> Result<u64, Errno> {
+        let here = self.position;
+        if here < self.data_until {
+            return Ok(0);
+        }
+        let end = match rustix::fs::seek(&self.file, SeekFrom::Data(here)) {
+            Ok(data) => data,
+            // No content is behind here: a hole up to the end, or the end.
+            Err(Errno::NXIO) => rustix::fs::fstat(&self.file)?.st_size.try_into().unwrap_or(here),
+            // This file system does not tell.
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => here,
+            Err(error) => return Err(error),
+        };
+        if end <= here {
+            let hole = rustix::fs::seek(&self.file, SeekFrom::Hole(here));
+            self.data_until = hole.unwrap_or(u64::MAX);
+        }
+        let skipped = end.saturating_sub(here).min(limit);
+        self.position = here + skipped;
+        rustix::fs::seek(&self.file, SeekFrom::Start(self.position))?;
+        Ok(skipped)
+    }
 }
 
 impl Source for DiskSource {
@@ -548,15 +579,33 @@ impl Source for DiskSource {
     }
 
     fn read(&mut self, buffer: &mut Vec<u8>, limit: usize) -> Result<(), TreeError> {
-        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+        let mut limit = u64::try_from(limit).unwrap_or(u64::MAX);
+        if self.position < self.data_until {
+            // A hole is not read, but skipped by who asks for it.
+            limit = limit.min(self.data_until - self.position);
+        }
         match (&self.file).take(limit).read_to_end(buffer) {
-            Ok(_) => Ok(()),
+            Ok(read) => {
+                self.position += u64::try_from(read).unwrap_or(0);
+                Ok(())
+            }
             Err(source) => Err(TreeError {
                 action: "read",
                 path: self.path.clone(),
                 source,
             }),
         }
+    }
+
+    fn seek(&mut self, offset: u64) -> Result<(), TreeError> {
+        rustix::fs::seek(&self.file, SeekFrom::Start(offset)).map_err(failed("read", &self.path))?;
+        self.position = offset;
+        self.data_until = 0;
+        Ok(())
+    }
+
+    fn skip_hole(&mut self, limit: u64) -> Result<u64, TreeError> {
+        self.next_hole(limit).map_err(failed("read", &self.path))
     }
 
     fn is_unchanged(&self) -> Result<bool, TreeError> {

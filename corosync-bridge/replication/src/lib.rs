@@ -39,10 +39,13 @@
 //! | [`placement`] | where a node keeps what it receives |
 //! | [`state`] | epoch, owner and position, and the file that keeps them |
 //! | [`record_log`] | records on disk that survive power cuts |
+//! | [`chunks`] | where a content is cut, for deltas |
 //! | [`coverage`] | which paths are replicated |
 
+pub mod chunks;
 pub mod core;
 pub mod coverage;
+mod delta;
 pub mod digest;
 mod digest_log;
 pub mod disk_tree;

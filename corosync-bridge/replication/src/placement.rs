@@ -225,6 +225,16 @@ impl<S: Source> Source for PlacedSource<S> {
         outcome.map_err(|error| self.named(error))
     }
 
+    fn seek(&mut self, offset: u64) -> Result<(), TreeError> {
+        let outcome = self.source.seek(offset);
+        outcome.map_err(|error| self.named(error))
+    }
+
+    fn skip_hole(&mut self, limit: u64) -> Result<u64, TreeError> {
+        let outcome = self.source.skip_hole(limit);
+        outcome.map_err(|error| self.named(error))
+    }
+
     fn is_unchanged(&self) -> Result<bool, TreeError> {
         self.source.is_unchanged().map_err(|error| self.named(error))
     }

@@ -240,10 +240,6 @@ impl<F: Source> Hashing<F> {
         &self.path
     }
 
-    pub(crate) fn source(&self) -> &F {
-        &self.source
-    }
-
     pub(crate) fn found(&self) -> &Found {
         self.source.found()
     }
@@ -257,6 +253,12 @@ impl<F: Source> Hashing<F> {
         let mut left = STEP_BYTES;
         let mut buffer = Vec::new();
         while left > 0 {
+            let hole = self.source.skip_hole(STEP_BYTES as u64)?;
+            if hole > 0 {
+                self.hasher.update_zeros(hole);
+                left = left.saturating_sub(usize::try_from(hole).unwrap_or(left));
+                continue;
+            }
             buffer.clear();
             self.source.read(&mut buffer, INLINE_BYTES)?;
             if buffer.is_empty() {

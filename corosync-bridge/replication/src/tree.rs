@@ -39,6 +39,19 @@ pub trait Source: std::fmt::Debug {
     /// What the system said.
     fn read(&mut self, buffer: &mut Vec<u8>, limit: usize) -> Result<(), TreeError>;
 
+    /// Goes to a byte of the content, from where it is read on.
+    ///
+    /// # Errors
+    /// What the system said.
+    fn seek(&mut self, offset: u64) -> Result<(), TreeError>;
+
+    /// Skips the hole that is here, but no more than `limit` bytes of it. Returns how many were skipped: none where
+    /// content was written, and none at the end of the file.
+    ///
+    /// # Errors
+    /// What the system said.
+    fn skip_hole(&mut self, limit: u64) -> Result<u64, TreeError>;
+
     /// Whether the file still is what it was when it was opened: what was read is one state of it.
     ///
     /// # Errors
@@ -53,6 +66,12 @@ pub trait Stage: std::fmt::Debug {
     /// # Errors
     /// What the system said.
     fn write(&mut self, bytes: &[u8]) -> Result<(), TreeError>;
+
+    /// Appends a hole of `length` bytes, that reads as zeros and takes no room.
+    ///
+    /// # Errors
+    /// What the system said.
+    fn skip(&mut self, length: u64) -> Result<(), TreeError>;
 }
 
 /// A staged content that is complete.

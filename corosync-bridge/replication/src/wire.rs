@@ -13,6 +13,7 @@
 mod decode;
 mod encode;
 
+use crate::chunks::Chunk;
 use crate::digest::Digest;
 use crate::entry::{Attributes, Kind};
 use crate::{EntryPath, NodeId, Position, Role, Switch, Sync};
@@ -32,6 +33,10 @@ pub const INLINE_BYTES: usize = 64 * 1024;
 /// Content in one [`Message::Chunk`], in bytes: small enough that a setting changed meanwhile waits for no
 /// more than a few of them.
 pub const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Bytes of a content that one [`Message::Copy`] or [`Message::Hole`] stands for, at most: they are read, digested and written
+/// in one go, some milliseconds on a BMC's processor.
+pub const STRETCH_BYTES: u64 = 1024 * 1024;
 
 /// Extended attributes of one entry, encoded, in bytes: with path and inline content still one CPG message.
 pub const XATTR_BYTES: usize = 256 * 1024;
@@ -287,6 +292,56 @@ pub enum Message<'a> {
         /// The ranges, ascending.
         ranges: Vec<Range>,
     },
+    /// The Active asks `target` what its version of a file is made of, to send only what is new.
+    Sign {
+        /// Epoch of the sender.
+        epoch: u64,
+        /// Who is asked.
+        target: NodeId,
+        /// The transfer that this is for.
+        transfer: u64,
+        /// Which file.
+        path: EntryPath,
+        /// Where the sections begin of which the chunks are asked, in bytes; none: the sections are.
+        sections: Vec<u64>,
+    },
+    /// What a Passive's version of a file is made of, or a part of that.
+    Signature {
+        /// Epoch of the transfer.
+        epoch: u64,
+        /// Which transfer.
+        transfer: u64,
+        /// Whether these are chunks, and not sections.
+        detail: bool,
+        /// Whether this is the last part.
+        last: bool,
+        /// Sections or chunks.
+        chunks: Vec<Chunk>,
+    },
+    /// A piece of a large content that the receiver has: in the version that it told of.
+    Copy {
+        /// Epoch of the sender.
+        epoch: u64,
+        /// Which transfer.
+        transfer: u64,
+        /// Where in the content it belongs, in bytes: right behind the piece before it.
+        offset: u64,
+        /// Where in the receiver's version it begins, in bytes.
+        from: u64,
+        /// How long it is, in bytes: [`STRETCH_BYTES`] at most.
+        length: u64,
+    },
+    /// A piece of a large content that was never written, and reads as zeros.
+    Hole {
+        /// Epoch of the sender.
+        epoch: u64,
+        /// Which transfer.
+        transfer: u64,
+        /// Where in the content it belongs, in bytes: right behind the piece before it.
+        offset: u64,
+        /// How long it is, in bytes: [`STRETCH_BYTES`] at most.
+        length: u64,
+    },
 }
 
 impl<'a> Message<'a> {
@@ -318,6 +373,10 @@ mod kind {
     pub(super) const ABANDON: u8 = 9;
     pub(super) const SUMMARY: u8 = 10;
     pub(super) const DETAIL: u8 = 11;
+    pub(super) const SIGN: u8 = 12;
+    pub(super) const SIGNATURE: u8 = 13;
+    pub(super) const COPY: u8 = 14;
+    pub(super) const HOLE: u8 = 15;
 }
 
 /// First bytes of each kind of operation.

@@ -5,11 +5,13 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
 use std::time::Duration;
 
 use bmc_replication::{Event, Request, Sync};
 
-use support::{A, B, Pair};
+use support::{A, B, Node, Pair};
 
 /// Large enough to be on its way for many turns.
 const LARGE_BYTES: usize = 2 << 20;
@@ -18,8 +20,8 @@ const LARGE_BYTES: usize = 2 << 20;
 const FEW_TURNS: usize = 10;
 
 /// Turns in which a large content arrives between small changes without end: one for each change that may go before each
-/// of its pieces, and as many again.
-const MANY_TURNS: usize = 2 * 17 * (LARGE_BYTES >> 16);
+/// of its pieces, and some times as many.
+const MANY_TURNS: usize = 4 * 17 * (LARGE_BYTES >> 16);
 
 /// The large content has begun to travel and is far from done.
 fn on_its_way(large: &str) -> Pair {
@@ -31,6 +33,12 @@ fn on_its_way(large: &str) -> Pair {
     }
     pair
 }
+
+/// Files that programs write in turn.
+const OTHERS: usize = 16;
+
+/// Deadlines of other things that may come before that of an answer.
+const FEW_DEADLINES: usize = 5;
 
 /// What programs do while something is waited for.
 #[derive(Clone, Copy)]
@@ -61,13 +69,24 @@ fn turns_until(pair: &mut Pair, meanwhile: Meanwhile, arrived: impl Fn(&Pair) ->
         match meanwhile {
             Meanwhile::Write { bytes, every } if turn % every == 0 => {
                 let content = vec![turn.to_le_bytes()[0]; bytes];
-                pair.write(A, &format!("/s/other{}", turn / every % 64), content);
+                pair.write(A, &format!("/s/other{}", turn / every % OTHERS), content);
             }
             _ => {}
         }
         pair.turn();
     }
     panic!("it never arrived: {:#?}", pair.nodes[&A].report());
+}
+
+/// Lets a node do all it can while nobody takes anything in. Returns how many bytes it sent.
+fn work_alone(node: &mut Node, now: Duration) -> usize {
+    let mut sent = 0;
+    while node.core.has_work(now) {
+        node.core.work(now);
+        let messages = std::iter::from_fn(|| node.core.next_message());
+        sent += messages.map(|message| message.len()).sum::<usize>();
+    }
+    sent
 }
 
 #[test]
@@ -88,15 +107,7 @@ fn no_more_of_a_large_content_is_on_its_way_than_a_change_can_wait_behind() {
     let mut pair = Pair::new();
     let now = pair.now;
     pair.write(A, "/s/large", vec![7; LARGE_BYTES]);
-    let a = &mut pair.nodes.get_mut(&A).unwrap().core;
-    let mut sent = 0;
-    // Nobody takes anything in.
-    while a.has_work(now) {
-        a.work(now);
-        sent += std::iter::from_fn(|| a.next_message())
-            .map(|message| message.len())
-            .sum::<usize>();
-    }
+    let sent = work_alone(pair.nodes.get_mut(&A).unwrap(), now);
     assert!(sent < 640 << 10, "{sent} bytes were sent");
     pair.write(A, "/s/small", "quick");
     let a = &mut pair.nodes.get_mut(&A).unwrap().core;
@@ -198,4 +209,188 @@ fn a_directory_that_is_removed_takes_the_content_on_its_way_with_it() {
     pair.settle();
     assert!(!pair.nodes[&B].at("/s/d").exists());
     assert_eq!(pair.nodes[&B].report().sync, Sync::InSync);
+}
+
+/// Bytes without a pattern.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state: u32 = 1;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+/// Both have `content` at `/s/large`; nothing was sent yet.
+fn both_have(content: &[u8]) -> Pair {
+    let mut pair = Pair::new();
+    pair.write(A, "/s/large", content);
+    pair.ask(A, Request::Flush).unwrap();
+    assert!(pair.read(B, "/s/large").unwrap() == content);
+    *pair.sent.borrow_mut() = 0;
+    pair
+}
+
+#[test]
+fn of_a_large_file_only_what_changed_travels() {
+    let before = noise(16 << 20);
+    type Change = fn(&mut Vec<u8>);
+    let changes: [(&str, Change); 5] = [
+        ("a page", |content| content[5_000_000..5_004_096].fill(1)),
+        ("an insertion", |content| {
+            content.splice(5_000_000..5_000_000, *b"put in");
+        }),
+        ("a removal", |content| {
+            content.drain(5_000_000..5_000_100);
+        }),
+        ("an end", |content| content.extend(b"appended")),
+        ("a loss", |content| content.truncate(9_000_000)),
+    ];
+    for (what, change) in changes {
+        let mut pair = both_have(&before);
+        let mut after = before.clone();
+        change(&mut after);
+        pair.write(A, "/s/large", &after);
+        pair.ask(A, Request::Flush).unwrap();
+        assert!(pair.read(B, "/s/large").unwrap() == after, "{what}");
+        let sent = *pair.sent.borrow();
+        assert!(sent < 40_000, "{what}: {sent} bytes were sent");
+    }
+}
+
+#[test]
+fn a_sibling_that_joins_with_an_older_version_is_sent_what_changed() {
+    let content = noise(4 << 20);
+    let mut pair = both_have(&content);
+    pair.membership(&[A]);
+    let mut after = content;
+    after[1_000_000..1_004_096].fill(1);
+    pair.write(A, "/s/large", &after);
+    pair.settle();
+    pair.nodes.get_mut(&B).unwrap().restart(false);
+    pair.membership(&[A, B]);
+    assert_eq!(pair.nodes[&B].report().sync, Sync::InSync);
+    assert!(pair.read(B, "/s/large").unwrap() == after);
+    assert!(
+        *pair.sent.borrow() < 60_000,
+        "{} bytes were sent",
+        pair.sent.borrow()
+    );
+}
+
+#[test]
+fn a_version_that_is_not_there_any_more_is_made_up_for() {
+    let behind_its_back: [fn(&Path); 3] = [
+        |path| fs::remove_file(path).unwrap(),
+        |path| fs::write(path, "something else").unwrap(),
+        |path| {
+            fs::remove_file(path).unwrap();
+            fs::create_dir(path).unwrap();
+        },
+    ];
+    for change in behind_its_back {
+        let content = noise(1 << 20);
+        let mut pair = both_have(&content);
+        change(&pair.nodes[&B].at("/s/large"));
+        let after = [content.as_slice(), b"appended"].concat();
+        pair.write(A, "/s/large", &after);
+        pair.ask(A, Request::Flush).unwrap();
+        assert!(pair.read(B, "/s/large").unwrap() == after);
+    }
+}
+
+#[test]
+fn a_version_that_changes_while_it_is_copied_is_noticed_and_made_up_for() {
+    let content = noise(8 << 20);
+    let mut pair = both_have(&content);
+    let after = [b"put before", content.as_slice()].concat();
+    pair.write(A, "/s/large", &after);
+    // The Passive has told of its version, and the first pieces were copied.
+    while *pair.sent.borrow() < 20_000 {
+        assert!(pair.turn(), "nothing travels");
+    }
+    fs::write(pair.nodes[&B].at("/s/large"), vec![0; content.len()]).unwrap();
+    pair.settle();
+    pair.pass(Duration::from_secs(60));
+    assert!(pair.read(B, "/s/large").unwrap() == after);
+    assert_eq!(pair.nodes[&B].report().sync, Sync::InSync);
+}
+
+#[test]
+fn a_receiver_that_never_tells_its_version_is_sent_the_whole_content() {
+    let content = noise(1 << 20);
+    let mut pair = both_have(&content);
+    pair.write(A, "/s/large", [content.as_slice(), b"appended"].concat());
+    let a = pair.nodes.get_mut(&A).unwrap();
+    assert!(work_alone(a, Duration::ZERO) < 1000);
+    let mut sent = 0;
+    for _ in 0..FEW_DEADLINES {
+        let deadline = a.core.deadline().expect("silence is noticed");
+        a.core.handle(&Event::Tick, deadline);
+        sent += work_alone(a, deadline);
+    }
+    assert!(sent > 500_000, "{sent} bytes were sent");
+}
+
+#[test]
+fn files_of_any_size_arrive_and_stay_what_they_are() {
+    let mut pair = Pair::new();
+    for size in [
+        0,
+        1,
+        (64 << 10) - 1,
+        64 << 10,
+        (64 << 10) + 1,
+        (1 << 20) + 1,
+        256 << 20,
+    ] {
+        let content = noise(size);
+        pair.write(A, "/s/any", &content);
+        pair.ask(A, Request::Flush).unwrap();
+        assert!(pair.read(B, "/s/any").unwrap() == content, "{size} bytes");
+    }
+}
+
+#[test]
+fn what_was_never_written_is_neither_read_nor_sent_nor_takes_room() {
+    let mut pair = Pair::new();
+    *pair.sent.borrow_mut() = 0;
+    let size = 256 << 20;
+    let write = |file: &fs::File| {
+        file.set_len(size).unwrap();
+        file.write_all_at(b"beginning", 0).unwrap();
+        file.write_all_at(b"middle", size / 2).unwrap();
+    };
+    pair.change(A, "/s/sparse", |path| write(&fs::File::create(path).unwrap()));
+    pair.ask(A, Request::Flush).unwrap();
+    let copy = fs::File::open(pair.nodes[&B].at("/s/sparse")).unwrap();
+    let metadata = copy.metadata().unwrap();
+    assert_eq!(metadata.len(), size);
+    assert!(
+        metadata.blocks() * 512 < 1 << 20,
+        "it takes {} blocks",
+        metadata.blocks()
+    );
+    for (text, at) in [(b"beginn", 0), (b"middle", size / 2)] {
+        let mut bytes = [0; 6];
+        copy.read_exact_at(&mut bytes, at).unwrap();
+        assert_eq!(&bytes, text);
+    }
+    assert!(
+        *pair.sent.borrow() < 100_000,
+        "{} bytes were sent",
+        pair.sent.borrow()
+    );
+
+    // A hole that is filled with zeros is a content like any other, and the other way round.
+    pair.change(A, "/s/sparse", |path| {
+        let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+        file.write_all_at(&[0; 1 << 20], 1 << 20).unwrap();
+        file.write_all_at(b"end", size).unwrap();
+    });
+    pair.ask(A, Request::Flush).unwrap();
+    assert_eq!(
+        fs::metadata(pair.nodes[&B].at("/s/sparse")).unwrap().len(),
+        size + 3
+    );
 }

@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
+use bmc_replication::chunks::Chunk;
 use bmc_replication::digest::Digest;
 use bmc_replication::entry::{Attributes, FileTime, Kind, Xattr};
-use bmc_replication::wire::{Hello, ManifestEntry, Message, Operation, Range, SummaryRange, WireError};
+use bmc_replication::wire::{
+    Hello, ManifestEntry, Message, Operation, Range, STRETCH_BYTES, SummaryRange, WireError,
+};
 use bmc_replication::{EntryPath, NodeId, Position, Role, Switch, Sync};
 
 fn path(text: &str) -> EntryPath {
@@ -174,6 +177,49 @@ fn every_message() -> Vec<(Message<'static>, String)> {
             format!("09 {seven} 000000000000000b"),
         ),
         (
+            Message::Sign {
+                epoch: 7,
+                target: NodeId(2),
+                transfer: 11,
+                path: path("/a"),
+                sections: vec![12],
+            },
+            format!("0c {seven} 00000002 000000000000000b 00000002 2f61 000000000000000c"),
+        ),
+        (
+            Message::Signature {
+                epoch: 7,
+                transfer: 11,
+                detail: true,
+                last: false,
+                chunks: vec![Chunk {
+                    offset: 12,
+                    length: 13,
+                    digest: Digest([0xab; Digest::BYTES]),
+                }],
+            },
+            format!("0d {seven} 000000000000000b 01 00 000000000000000c 0000000d {digest}"),
+        ),
+        (
+            Message::Copy {
+                epoch: 7,
+                transfer: 11,
+                offset: 12,
+                from: 13,
+                length: 14,
+            },
+            format!("0e {seven} 000000000000000b 000000000000000c 000000000000000d 000000000000000e"),
+        ),
+        (
+            Message::Hole {
+                epoch: 7,
+                transfer: 11,
+                offset: 12,
+                length: 14,
+            },
+            format!("0f {seven} 000000000000000b 000000000000000c 000000000000000e"),
+        ),
+        (
             Message::Summary {
                 epoch: 7,
                 session: 9,
@@ -224,6 +270,8 @@ fn a_message_cut_anywhere_or_with_something_behind_it_is_refused() {
             let shorter = match &cut {
                 Ok(Message::Manifest { entries, .. }) => entries.is_empty(),
                 Ok(Message::Summary { ranges, .. }) => ranges.is_empty(),
+                Ok(Message::Sign { sections, .. }) => sections.is_empty(),
+                Ok(Message::Signature { chunks, .. }) => chunks.is_empty(),
                 Ok(Message::Detail { ranges, .. }) => ranges.is_empty(),
                 _ => false,
             };
@@ -268,6 +316,30 @@ fn a_length_beyond_the_message_is_refused_without_asking_for_memory() {
     let at = bytes.len() - 5;
     bytes[at..at + 4].copy_from_slice(&u32::MAX.to_be_bytes());
     assert_eq!(Message::decode(&bytes), Err(WireError::Truncated));
+}
+
+#[test]
+fn a_stretch_that_would_keep_the_receiver_busy_is_refused() {
+    let (epoch, transfer, offset, from) = (1, 1, 0, 0);
+    for length in [STRETCH_BYTES + 1, u64::MAX] {
+        let copy = Message::Copy {
+            epoch,
+            transfer,
+            offset,
+            from,
+            length,
+        };
+        let hole = Message::Hole {
+            epoch,
+            transfer,
+            offset,
+            length,
+        };
+        for message in [copy, hole] {
+            let refused = Message::decode(&message.encode()).map(|_| ()).unwrap_err();
+            assert!(matches!(refused, WireError::Value { .. }), "{refused}");
+        }
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::bulk::Bulk;
+use super::peers::weight;
 use super::queue::{Item, Queue};
 use super::schedule::Occasion;
 use super::session::Session;
@@ -178,7 +179,8 @@ impl<F: Source> Active<F> {
     }
 
     pub(super) fn deadline(&self) -> Option<Duration> {
-        self.retry_at.into_iter().chain(self.harden_at).min()
+        let times = [self.retry_at, self.harden_at, self.bulk.deadline()];
+        times.into_iter().flatten().min()
     }
 
     pub(super) fn retry_due(&mut self, now: Duration) {
@@ -594,7 +596,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             for (_, peer) in self.peers.iter_mut() {
                 peer.will_owe(active.sent_bytes, active.sequence, now);
             }
-            active.sent_bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            active.sent_bytes += weight(message, bytes.len());
         }
         self.outbox.push(bytes);
     }

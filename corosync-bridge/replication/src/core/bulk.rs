@@ -3,18 +3,25 @@
 //! Contents wait here in the order in which they were found, and barriers among them. A piece of the one under way
 //! is sent when no small change waits, or after [`LIVE_STEPS`] of them.
 
+mod sending;
+mod survey;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::active::{Active, Looked, Place, unstable};
+use super::active::{Active, Looked, Place};
 use super::{Core, Step};
-use crate::digest::Hasher;
+use crate::delta::Stretch;
 use crate::entry::{Kind, Known};
-use crate::scan::Hashing;
 use crate::state::StateStore;
 use crate::tree::{Source, Tree, TreeError};
-use crate::wire::{CHUNK_BYTES, Message, Operation};
+use crate::wire::{Message, Operation};
 use crate::{EntryPath, NodeId};
+
+use sending::{Content, Sending};
+use survey::Survey;
+
+pub(super) use survey::STEP_BYTES;
 
 /// Steps for small changes between two pieces of a large content. More would let a stream of changes that never ends
 /// hold a content up for long; fewer would let a content hold a burst of changes up.
@@ -50,21 +57,10 @@ enum Turn {
 /// A large file under way.
 #[derive(Debug)]
 enum Job<F> {
-    /// Whether its content changed is being found out.
-    Hash(Hashing<F>),
+    /// What it holds, and what its receiver has of that, is being found out.
+    Survey(Survey<F>),
     /// Its content is being sent.
     Send(Sending<F>),
-}
-
-/// A large content being sent.
-#[derive(Debug)]
-struct Sending<F> {
-    transfer: u64,
-    path: EntryPath,
-    target: Option<NodeId>,
-    source: F,
-    hasher: Hasher,
-    offset: u64,
 }
 
 impl<F> Default for Bulk<F> {
@@ -129,7 +125,7 @@ impl<F: Source> Bulk<F> {
                 self.live_steps = 0;
                 self.comparison_is_next = false;
             }
-            Step::BaseScan | Step::Commit | Step::Telling | Step::Keep => {}
+            Step::BaseScan | Step::Commit | Step::Telling | Step::Signing | Step::Keep => {}
         }
     }
 
@@ -154,6 +150,11 @@ impl<F: Source> Bulk<F> {
         }
     }
 
+    /// Until when an answer is waited for.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        self.job.as_ref().and_then(Job::awaits).map(|(_, until)| until)
+    }
+
     /// Entries and bytes still to be sent.
     pub(super) fn left(&self) -> (u64, u64) {
         let (entries, bytes) = self.job.as_ref().map_or((0, 0), Job::left);
@@ -171,7 +172,7 @@ impl<F: Source> Bulk<F> {
 impl<F: Source> Job<F> {
     fn path(&self) -> &EntryPath {
         match self {
-            Self::Hash(hashing) => hashing.path(),
+            Self::Survey(survey) => &survey.path,
             Self::Send(sending) => &sending.path,
         }
     }
@@ -179,26 +180,39 @@ impl<F: Source> Job<F> {
     /// Who lacks the content; `None`: it is a change.
     fn target(&self) -> Option<NodeId> {
         match self {
-            Self::Hash(_) => None,
+            Self::Survey(survey) => survey.target,
             Self::Send(sending) => sending.target,
         }
     }
 
     fn source(&self) -> &F {
         match self {
-            Self::Hash(hashing) => hashing.source(),
+            Self::Survey(survey) => &survey.source,
             Self::Send(sending) => &sending.source,
+        }
+    }
+
+    /// The transfer of which a receiver has heard.
+    fn transfer(&self) -> Option<u64> {
+        match self {
+            Self::Survey(survey) => survey.transfer(),
+            Self::Send(sending) => Some(sending.transfer),
+        }
+    }
+
+    /// Whose answer is waited for, and until when.
+    fn awaits(&self) -> Option<(NodeId, Duration)> {
+        match self {
+            Self::Survey(survey) => survey.awaits(),
+            Self::Send(_) => None,
         }
     }
 
     /// Entries and bytes still to be sent.
     fn left(&self) -> (u64, u64) {
         match self {
-            Self::Hash(_) => (0, 0),
-            Self::Send(sending) => {
-                let size = sending.source.found().seen.stamp.size;
-                (1, size.saturating_sub(sending.offset))
-            }
+            Self::Survey(survey) => (1, survey.source.found().seen.stamp.size),
+            Self::Send(sending) => (1, sending.left()),
         }
     }
 }
@@ -206,8 +220,11 @@ impl<F: Source> Job<F> {
 impl<T: Tree, S: StateStore> Core<T, S> {
     /// The next step for what is large: the content under way, then contents and the comparison in turns.
     pub(super) fn next_bulk_step(&self, active: &Active<T::Source>, now: Duration) -> Option<Step> {
-        if active.bulk.job.is_some() {
-            return Some(Step::Job);
+        if let Some(job) = &active.bulk.job {
+            let waits = job
+                .awaits()
+                .is_some_and(|(node, until)| now < until && self.peers.follows(node));
+            return (!waits).then_some(Step::Job);
         }
         let content = (!active.bulk.waiting.is_empty()).then_some(Step::Content);
         let comparison = match &active.session {
@@ -246,7 +263,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         });
         match older {
             Some(job) => {
-                self.withdraw(&job, now);
+                self.withdraw(job.transfer(), now);
                 self.begin_again(path)?;
             }
             None if active
@@ -259,25 +276,20 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         Ok(Looked::Later)
     }
 
-    /// Begins anew with a content that changed, in the same turn, unless it never stands still.
-    fn begin_again(&mut self, path: &EntryPath) -> Result<(), TreeError> {
-        let Some(active) = &mut self.active else {
-            return Ok(());
-        };
-        if !active.bulk.may_begin_anew(path) {
-            active.bulk.begun_anew = None;
-            return Err(unstable(path));
-        }
-        active.bulk.push_front(path.clone());
-        Ok(())
-    }
-
-    /// Ends the transfer of what a change for everyone replaces.
+    /// Ends the transfer of what a change for everyone replaces, and spares the one who is compared the same twice.
     pub(super) fn supersede(&mut self, change: &Operation<'_>, now: Duration) {
+        if let Some(path) = brings(change) {
+            let priority = self.priority(path);
+            let known = self.index.get(path);
+            let session = self.active.as_mut().and_then(|active| active.session.as_mut());
+            if let Some(session) = session {
+                session.forget(priority, path, known);
+            }
+        }
         let Some(active) = &mut self.active else { return };
         let replaced = active.bulk.job.take_if(|job| replaces(change, job.path()));
         let Some(job) = replaced else { return };
-        self.withdraw(&job, now);
+        self.withdraw(job.transfer(), now);
         let path = job.path().clone();
         if job.target().is_some() {
             self.supply_later(&path);
@@ -297,7 +309,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     /// Begins with a large content whose turn has come. One that was announced before, here or elsewhere, may be the
-    /// same still.
+    /// same still, and one who follows may have most of it.
     pub(super) fn begin_content(
         &mut self,
         path: &EntryPath,
@@ -306,11 +318,25 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         now: Duration,
     ) {
         let is_known_elsewhere = self.index.names(&source.found().seen.stamp).next().is_some();
-        if is_known_elsewhere || known.is_some_and(|known| known.kind == Kind::File) {
-            self.start(Job::Hash(Hashing::new(path.clone(), source)));
+        let is_new = !is_known_elsewhere && known.is_none_or(|known| known.kind != Kind::File);
+        if is_new && self.peers.any_follows() {
+            let length = source.found().seen.stamp.size;
+            let content = Content {
+                transfer: None,
+                path: path.clone(),
+                target: None,
+                source,
+            };
+            self.begin_sending(content, vec![Stretch::Data { length }], None, now);
         } else {
-            self.send_large(path.clone(), source, None, now);
+            let cuts = self.peers.only_follower().is_some();
+            self.start(Job::Survey(Survey::new(path.clone(), source, None, cuts)));
         }
+    }
+
+    /// Begins to send a large content to one who lacks it.
+    pub(super) fn supply_content(&mut self, path: &EntryPath, source: T::Source, target: NodeId) {
+        self.start(Job::Survey(Survey::new(path.clone(), source, Some(target), true)));
     }
 
     fn start(&mut self, job: Job<T::Source>) {
@@ -319,142 +345,24 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
     }
 
-    /// Begins to send a large content; to nobody, it is only digested.
-    pub(super) fn send_large(
-        &mut self,
-        path: EntryPath,
-        source: T::Source,
-        target: Option<NodeId>,
-        now: Duration,
-    ) {
-        if !self.peers.any_follows() {
-            return self.start(Job::Hash(Hashing::new(path, source)));
-        }
-        let Some(active) = &mut self.active else { return };
-        let transfer = active.next_id();
-        let begin = Message::Begin {
-            epoch: self.state.epoch,
-            target,
-            transfer,
-            path: path.clone(),
-        };
-        self.push_stream(&begin, now);
-        self.start(Job::Send(Sending {
-            transfer,
-            path,
-            target,
-            source,
-            hasher: Hasher::new(),
-            offset: 0,
-        }));
-    }
-
     pub(super) fn job_step(&mut self, now: Duration) {
         let job = self.active.as_mut().and_then(|active| active.bulk.job.take());
         let Some(job) = job else { return };
         if job.target().is_some_and(|target| !self.peers.follows(target)) {
-            return self.withdraw(&job, now);
+            return self.withdraw(job.transfer(), now);
         }
-        let path = job.path().clone();
+        let (path, target, transfer) = (job.path().clone(), job.target(), job.transfer());
         let outcome = match job {
-            Job::Hash(hashing) => self.hash_step(hashing, now),
+            Job::Survey(survey) => self.survey_step(survey, now),
             Job::Send(sending) => self.send_step(sending, now),
         };
         if let Err(error) = outcome {
+            self.withdraw(transfer, now);
+            if target.is_some() {
+                self.supply_later(&path);
+            }
             self.cannot_read(vec![TreeError { path, ..error }], now);
         }
-    }
-
-    fn hash_step(&mut self, mut hashing: Hashing<T::Source>, now: Duration) -> Result<(), TreeError> {
-        let Some(digest) = hashing.step()? else {
-            self.start(Job::Hash(hashing));
-            return Ok(());
-        };
-        let path = hashing.path().clone();
-        if !hashing.is_stable()? {
-            return self.begin_again(&path);
-        }
-        let known = hashing.found().known_with(digest);
-        self.follow_file(&path, &known, now)?;
-        let same_content = self
-            .index
-            .get(&path)
-            .is_some_and(|before| before.same_content(&known));
-        if same_content || !self.peers.any_follows() {
-            let found = hashing.found().clone();
-            self.finished(&path);
-            self.announce_known(&path, &found, known, None, now);
-            return Ok(());
-        }
-        match self.tree.open(&path)? {
-            Some(source) => self.send_large(path, source, None, now),
-            None => self.begin_again(&path)?,
-        }
-        Ok(())
-    }
-
-    fn send_step(&mut self, mut sending: Sending<T::Source>, now: Duration) -> Result<(), TreeError> {
-        let epoch = self.state.epoch;
-        let mut bytes = Vec::with_capacity(CHUNK_BYTES);
-        let read = sending.source.read(&mut bytes, CHUNK_BYTES);
-        if let Err(error) = read {
-            self.abandon(&sending, now);
-            return Err(error);
-        }
-        if !bytes.is_empty() {
-            sending.hasher.update(&bytes);
-            let chunk = Message::Chunk {
-                epoch,
-                transfer: sending.transfer,
-                offset: sending.offset,
-                bytes: &bytes,
-            };
-            self.push_stream(&chunk, now);
-            sending.offset += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            self.start(Job::Send(sending));
-            return Ok(());
-        }
-        match sending.source.is_unchanged() {
-            Ok(true) => {
-                self.finish_sending(&sending, now);
-                Ok(())
-            }
-            Ok(false) => {
-                self.abandon(&sending, now);
-                match sending.target {
-                    Some(_) => Ok(()),
-                    None => self.begin_again(&sending.path),
-                }
-            }
-            Err(error) => {
-                self.abandon(&sending, now);
-                Err(error)
-            }
-        }
-    }
-
-    fn finish_sending(&mut self, sending: &Sending<T::Source>, now: Duration) {
-        let digest = sending.hasher.clone().finish();
-        let found = sending.source.found().clone();
-        let known = found.known_with(digest);
-        let announced = self
-            .index
-            .get(&sending.path)
-            .is_some_and(|before| before.same_as(&known));
-        if sending.target.is_some() && !announced {
-            // It changed since it was announced: everyone has to hear of it, not just one.
-            return self.abandon(sending, now);
-        }
-        self.finished(&sending.path);
-        self.index.insert(sending.path.clone(), known);
-        let operation = Operation::PutTransferred {
-            path: sending.path.clone(),
-            attributes: found.attributes,
-            transfer: sending.transfer,
-            size: sending.offset,
-            digest,
-        };
-        self.send(sending.target, operation, now);
     }
 
     /// A content was read as one state.
@@ -465,27 +373,27 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.could_read(path);
     }
 
-    /// What was sent of it comes to nothing. One who lacks the content still lacks it.
-    fn abandon(&mut self, sending: &Sending<T::Source>, now: Duration) {
-        self.tell_abandoned(sending.transfer, now);
-        if sending.target.is_some() {
-            self.supply_later(&sending.path);
+    /// Tells the receivers of a transfer, if any have heard of it, that nothing comes of it.
+    fn withdraw(&mut self, transfer: Option<u64>, now: Duration) {
+        if let Some(transfer) = transfer {
+            let epoch = self.state.epoch;
+            self.push_stream(&Message::Abandon { epoch, transfer }, now);
         }
     }
+}
 
-    /// Tells the receivers of a job, if any have begun, that nothing comes of it.
-    fn withdraw(&mut self, job: &Job<T::Source>, now: Duration) {
-        if let Job::Send(sending) = job {
-            self.tell_abandoned(sending.transfer, now);
-        }
-    }
-
-    fn tell_abandoned(&mut self, transfer: u64, now: Duration) {
-        let abandon = Message::Abandon {
-            epoch: self.state.epoch,
-            transfer,
-        };
-        self.push_stream(&abandon, now);
+/// The path of which `change` tells everything.
+fn brings<'a>(change: &'a Operation<'_>) -> Option<&'a EntryPath> {
+    match change {
+        Operation::Put { path, .. }
+        | Operation::PutTransferred { path, .. }
+        | Operation::Link { path, .. }
+        | Operation::Directory { path, .. } => Some(path),
+        Operation::Attributes { .. }
+        | Operation::Remove { .. }
+        | Operation::Rename { .. }
+        | Operation::EssentialInSync { .. }
+        | Operation::InSync { .. } => None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::peers::weight;
 use super::{Core, Topic};
 use crate::NodeId;
 use crate::state::StateStore;
@@ -14,14 +15,16 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if !mine && self.peers.get(from).is_none() {
             return;
         }
-        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         match Message::decode(bytes) {
             Err(error) => self.undecodable(from, &error),
             Ok(Message::Hello(hello)) => self.hello_delivered(from, hello, now),
             Ok(Message::Promote { epoch }) => self.promote_delivered(from, epoch),
             // All else is said by one member to the others.
             Ok(_) if mine => {}
-            Ok(message) => self.stream_delivered(from, message, length, now),
+            Ok(message) => {
+                let length = weight(&message, bytes.len());
+                self.stream_delivered(from, message, length, now);
+            }
         }
     }
 
@@ -35,7 +38,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             | Message::Chunk { epoch, .. }
             | Message::Abandon { epoch, .. }
             | Message::Summary { epoch, .. }
-            | Message::Detail { epoch, .. } => *epoch,
+            | Message::Detail { epoch, .. }
+            | Message::Sign { epoch, .. }
+            | Message::Signature { epoch, .. }
+            | Message::Copy { epoch, .. }
+            | Message::Hole { epoch, .. } => *epoch,
             Message::Hello(_) | Message::Promote { .. } => return,
         };
         // The fencing token: an older epoch changes nothing any more. A newer one is told of by Promote or
@@ -59,6 +66,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 entries,
                 ..
             } => return self.manifest_delivered(from, session, range, entries, now),
+            Message::Signature {
+                transfer,
+                detail,
+                last,
+                chunks,
+                ..
+            } => return self.signature_delivered(from, transfer, detail, last, chunks, now),
             _ => {}
         }
         if self.source != Some(from) {
@@ -100,6 +114,26 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 bytes,
                 ..
             } => self.chunk_delivered(transfer, offset, bytes, length),
+            Message::Sign {
+                target,
+                transfer,
+                path,
+                sections,
+                ..
+            } => self.sign_delivered(target, transfer, &path, &sections, length),
+            Message::Copy {
+                transfer,
+                offset,
+                from,
+                length: copied,
+                ..
+            } => self.copy_delivered(transfer, offset, from, copied, length),
+            Message::Hole {
+                transfer,
+                offset,
+                length: skipped,
+                ..
+            } => self.hole_delivered(transfer, offset, skipped, length),
             Message::Abandon { transfer, .. } => self.abandon_delivered(transfer, length),
             _ => {}
         }

@@ -2,6 +2,7 @@
 
 use super::incoming::Incoming;
 use super::peers::PACE_BYTES;
+use super::signing::Signing;
 use super::telling::Telling;
 use super::{Core, Notice, Step, Topic};
 use crate::digest::Digest;
@@ -38,7 +39,9 @@ pub(super) struct Follower<T: Tree> {
     pub(super) telling: Option<Telling<T::Source>>,
     /// Contents that are complete and not yet in their place, in order.
     batch: Vec<(Complete<T::Stage>, Digest)>,
-    pub(super) incoming: Option<Incoming<T::Stage>>,
+    pub(super) incoming: Option<Incoming<T::Stage, T::Source>>,
+    /// What this version of a file is made of, and then what is copied from.
+    pub(super) signing: Option<Signing<T::Source>>,
     /// What the Active asked has its turn before the next commit.
     telling_is_next: bool,
 }
@@ -50,6 +53,7 @@ impl<T: Tree> Default for Follower<T> {
             telling: None,
             batch: Vec::new(),
             incoming: None,
+            signing: None,
             telling_is_next: false,
         }
     }
@@ -87,6 +91,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let telling = telling
             .filter(|telling| telling.has_work() && self.outbox.has_room())
             .map(|_| Step::Telling);
+        let signing = self.follower.signing.as_ref();
+        let signing = signing.filter(|signing| signing.has_work() && self.outbox.has_room());
+        let telling = telling.or(signing.map(|_| Step::Signing));
         let commit = self.owes_commit(following).then_some(Step::Commit);
         // In turns: changes without end must not keep the Active waiting for what it asked.
         if self.follower.telling_is_next {
@@ -116,6 +123,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
         self.commit();
         self.follower.incoming = None;
+        self.follower.signing = None;
         self.tree.release();
         let missed_nothing = self
             .follower

@@ -7,7 +7,7 @@ use super::active::Active;
 use super::{Core, MemberReport};
 use crate::state::StateStore;
 use crate::tree::{Source, Tree};
-use crate::wire::Hello;
+use crate::wire::{Hello, Message};
 use crate::{NodeId, Role, Sync};
 
 /// Bytes of changes that a Passive may be behind before the Active waits for it. Keeps Corosync's queues short,
@@ -21,6 +21,19 @@ pub(super) const BULK_WINDOW_BYTES: u64 = 512 * 1024;
 
 /// Bytes that a Passive takes in at most before it tells the Active so although nothing was applied.
 pub(super) const PACE_BYTES: u64 = BULK_WINDOW_BYTES / 4;
+
+/// Bytes that a Passive copies from what it has in about the time that it takes for one that travels: so that what keeps it
+/// busy is paced as what keeps the network busy.
+const COPIED_PER_BYTE: u64 = 4;
+
+/// What a message of so many bytes counts in the stream.
+pub(super) fn weight(message: &Message<'_>, bytes: usize) -> u64 {
+    let copied = match message {
+        Message::Copy { length, .. } => length / COPIED_PER_BYTE,
+        _ => 0,
+    };
+    u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(copied)
+}
 
 /// A Passive that owes acknowledgements and says nothing for so long is not waited for any more; it is compared
 /// again when it speaks. Longer than any fsync on slow flash, shorter than a person's patience.
@@ -232,6 +245,12 @@ impl Peers {
     pub(super) fn follows(&self, node: NodeId) -> bool {
         self.get(node)
             .is_some_and(|peer| matches!(peer.follow, Follow::Since { .. }))
+    }
+
+    /// The one member that follows, where there is only one.
+    pub(super) fn only_follower(&self) -> Option<NodeId> {
+        let mut follow = self.0.keys().copied().filter(|node| self.follows(*node));
+        follow.next().filter(|_| follow.next().is_none())
     }
 
     /// A Passive that can be compared now.

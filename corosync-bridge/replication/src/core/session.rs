@@ -67,6 +67,15 @@ impl Session {
         self.needs.insert((priority, path.clone()), need);
     }
 
+    /// Everyone is told all of `path` by a change, the one that is compared among them: what changes faster than it is
+    /// sent would never be sent as it was compared.
+    pub(super) fn forget(&mut self, priority: Priority, path: &EntryPath, known: Option<&Known>) {
+        if self.needs.remove(&(priority, path.clone())) == Some(Need::Whole) {
+            let size = known.map_or(0, |known| known.seen.stamp.size);
+            self.bytes_left = self.bytes_left.saturating_sub(size);
+        }
+    }
+
     /// Something of this priority could not be read.
     pub(super) fn cannot_tell(&mut self, priority: Priority) {
         self.incomplete = true;
@@ -234,7 +243,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let size = found.seen.stamp.size;
         if size > INLINE_BYTES as u64 {
             self.count_sent(target, size);
-            self.send_large(path.clone(), source, Some(target), now);
+            self.supply_content(path, source, target);
             return Ok(());
         }
         let mut content = Vec::new();

@@ -2,14 +2,19 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{Advice, Mode, OFlags, Stat};
+use rustix::fs::{Advice, Mode, OFlags, SeekFrom, Stat};
 use rustix::io::Errno;
 
 use super::{attributes, failed};
 use crate::EntryPath;
 use crate::tree::{Complete, Stage, TreeError};
+
+/// Bytes of a content that are written before the disk is asked to begin with them. Less would cost a disk more single
+/// writes; more would leave more to wait for at the end, when everything else waits too.
+const WRITE_BEHIND_BYTES: u64 = 1024 * 1024;
 
 /// A temporary file beside its target. Removed when dropped before it was placed.
 #[derive(Debug)]
@@ -18,6 +23,10 @@ pub struct DiskStage {
     parent: OwnedFd,
     name: Vec<u8>,
     file: File,
+    /// Bytes so far.
+    length: u64,
+    /// Bytes that the disk was asked to begin with.
+    begun: u64,
     placed: bool,
 }
 
@@ -31,8 +40,20 @@ impl DiskStage {
             parent,
             name,
             file: File::from(file),
+            length: 0,
+            begun: 0,
             placed: false,
         })
+    }
+
+    /// Lets the disk write while more arrives: the sync at the end then has little left to wait for.
+    fn begin_to_write(&mut self) {
+        if self.length - self.begun >= WRITE_BEHIND_BYTES {
+            let length = NonZeroU64::new(self.length - self.begun);
+            // Only advice: the sync says what failed.
+            let _ = rustix::fs::fadvise(&self.file, self.begun, length, Advice::DontNeed);
+            self.begun = self.length;
+        }
     }
 
     /// Directory and name of the temporary file.
@@ -53,7 +74,19 @@ impl Stage for DiskStage {
             action: "write the new content of",
             path: self.path.clone(),
             source,
-        })
+        })?;
+        self.length += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.begin_to_write();
+        Ok(())
+    }
+
+    fn skip(&mut self, length: u64) -> Result<(), TreeError> {
+        let end = self.length.saturating_add(length);
+        rustix::fs::ftruncate(&self.file, end)
+            .and_then(|()| rustix::fs::seek(&self.file, SeekFrom::Start(end)))
+            .map_err(failed("write the new content of", &self.path))?;
+        self.length = end;
+        Ok(())
     }
 }
 

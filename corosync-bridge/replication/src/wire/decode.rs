@@ -1,6 +1,10 @@
 //! Bytes to messages.
 
-use super::{Hello, MAGIC, ManifestEntry, Message, Operation, Range, SummaryRange, VERSION, kind, operation};
+use super::{
+    Hello, MAGIC, ManifestEntry, Message, Operation, Range, STRETCH_BYTES, SummaryRange, VERSION, kind,
+    operation,
+};
+use crate::chunks::Chunk;
 use crate::digest::Digest;
 use crate::entry::{Attributes, FileTime, Kind, Xattr};
 use crate::path::PathError;
@@ -100,6 +104,21 @@ impl<'a> Input<'a> {
             }),
             kind::SUMMARY => self.summary(),
             kind::DETAIL => self.detail(),
+            kind::SIGN => self.sign(),
+            kind::SIGNATURE => self.signature(),
+            kind::COPY => Ok(Message::Copy {
+                epoch: self.u64()?,
+                transfer: self.u64()?,
+                offset: self.u64()?,
+                from: self.u64()?,
+                length: self.stretch()?,
+            }),
+            kind::HOLE => Ok(Message::Hole {
+                epoch: self.u64()?,
+                transfer: self.u64()?,
+                offset: self.u64()?,
+                length: self.stretch()?,
+            }),
             other => Err(value("the kind of message", other)),
         }
     }
@@ -266,6 +285,53 @@ impl<'a> Input<'a> {
                 to: self.path()?,
             }),
             other => Err(value("the kind of operation", other)),
+        }
+    }
+
+    fn sign(&mut self) -> Result<Message<'a>, WireError> {
+        let epoch = self.u64()?;
+        let target = self.node()?;
+        let transfer = self.u64()?;
+        let path = self.path()?;
+        let mut sections = Vec::new();
+        while !self.0.is_empty() {
+            sections.push(self.u64()?);
+        }
+        Ok(Message::Sign {
+            epoch,
+            target,
+            transfer,
+            path,
+            sections,
+        })
+    }
+
+    fn signature(&mut self) -> Result<Message<'a>, WireError> {
+        let epoch = self.u64()?;
+        let transfer = self.u64()?;
+        let detail = self.mark("the mark of chunks")?;
+        let last = self.mark("the mark of the last part")?;
+        let mut chunks = Vec::new();
+        while !self.0.is_empty() {
+            chunks.push(Chunk {
+                offset: self.u64()?,
+                length: self.u32()?,
+                digest: self.digest()?,
+            });
+        }
+        Ok(Message::Signature {
+            epoch,
+            transfer,
+            detail,
+            last,
+            chunks,
+        })
+    }
+
+    fn stretch(&mut self) -> Result<u64, WireError> {
+        match self.u64()? {
+            length if length <= STRETCH_BYTES => Ok(length),
+            other => Err(value("the length of a stretch", other)),
         }
     }
 

@@ -94,6 +94,61 @@ pub(super) fn message(message: &Message<'_>) -> Vec<u8> {
             put_u64(&mut out, *epoch);
             put_u64(&mut out, *transfer);
         }
+        Message::Sign {
+            epoch,
+            target,
+            transfer,
+            path,
+            sections,
+        } => {
+            out.push(kind::SIGN);
+            put_u64(&mut out, *epoch);
+            put_u32(&mut out, target.0);
+            put_u64(&mut out, *transfer);
+            put_path(&mut out, path);
+            sections.iter().for_each(|offset| put_u64(&mut out, *offset));
+        }
+        Message::Signature {
+            epoch,
+            transfer,
+            detail,
+            last,
+            chunks,
+        } => {
+            out.push(kind::SIGNATURE);
+            put_u64(&mut out, *epoch);
+            put_u64(&mut out, *transfer);
+            out.push(u8::from(*detail));
+            out.push(u8::from(*last));
+            for chunk in chunks {
+                put_u64(&mut out, chunk.offset);
+                put_u32(&mut out, chunk.length);
+                out.extend_from_slice(&chunk.digest.0);
+            }
+        }
+        Message::Copy {
+            epoch,
+            transfer,
+            offset,
+            from,
+            length,
+        } => {
+            out.push(kind::COPY);
+            for field in [epoch, transfer, offset, from, length] {
+                put_u64(&mut out, *field);
+            }
+        }
+        Message::Hole {
+            epoch,
+            transfer,
+            offset,
+            length,
+        } => {
+            out.push(kind::HOLE);
+            for field in [epoch, transfer, offset, length] {
+                put_u64(&mut out, *field);
+            }
+        }
         Message::Summary {
             epoch,
             session,

@@ -1,14 +1,15 @@
 //! Messages that the dice make up. Every field gets any value that it may have.
 
+use bmc_replication::chunks::Chunk;
 use bmc_replication::digest::Digest;
 use bmc_replication::entry::{Attributes, FileTime, Kind, Xattr};
-use bmc_replication::wire::{Hello, ManifestEntry, Message, Operation, Range, SummaryRange};
+use bmc_replication::wire::{Hello, ManifestEntry, Message, Operation, Range, STRETCH_BYTES, SummaryRange};
 use bmc_replication::{EntryPath, NodeId, Position, Role, Switch, Sync};
 
 use crate::random::Dice;
 
 /// Every kind of message, as [`kind_of`] calls them.
-pub(crate) const KINDS: [&str; 18] = [
+pub(crate) const KINDS: [&str; 22] = [
     "Hello",
     "Promote",
     "Compare",
@@ -27,6 +28,10 @@ pub(crate) const KINDS: [&str; 18] = [
     "Abandon",
     "Summary",
     "Detail",
+    "Sign",
+    "Signature",
+    "Copy",
+    "Hole",
 ];
 
 /// What a message is called. A kind that is new has to be named here, in [`KINDS`], and made up in
@@ -43,6 +48,10 @@ pub(crate) fn kind_of(message: &Message<'_>) -> &'static str {
         Message::Abandon { .. } => "Abandon",
         Message::Summary { .. } => "Summary",
         Message::Detail { .. } => "Detail",
+        Message::Sign { .. } => "Sign",
+        Message::Signature { .. } => "Signature",
+        Message::Copy { .. } => "Copy",
+        Message::Hole { .. } => "Hole",
         Message::Operation { operation, .. } => match operation {
             Operation::Put { .. } => "Put",
             Operation::PutTransferred { .. } => "PutTransferred",
@@ -60,7 +69,7 @@ pub(crate) fn kind_of(message: &Message<'_>) -> &'static str {
 /// Any message; `content` is what it carries where it carries any.
 pub(crate) fn some_message<'a>(dice: &mut Dice, content: &'a [u8]) -> Message<'a> {
     let epoch = dice.next();
-    match dice.below(11) {
+    match dice.below(15) {
         0 => Message::Hello(some_hello(dice)),
         1 => Message::Promote { epoch },
         2 => Message::Compare {
@@ -117,12 +126,47 @@ pub(crate) fn some_message<'a>(dice: &mut Dice, content: &'a [u8]) -> Message<'a
             session: dice.next(),
             ranges: some_ranges(dice),
         },
+        10 => Message::Sign {
+            epoch,
+            target: NodeId(dice.next() as u32),
+            transfer: dice.next(),
+            path: some_path(dice),
+            sections: (0..dice.below(4)).map(|_| dice.next()).collect(),
+        },
+        11 => Message::Signature {
+            epoch,
+            transfer: dice.next(),
+            detail: dice.one_in(2),
+            last: dice.one_in(2),
+            chunks: (0..dice.below(4)).map(|_| some_chunk(dice)).collect(),
+        },
+        12 => Message::Copy {
+            epoch,
+            transfer: dice.next(),
+            offset: dice.next(),
+            from: dice.next(),
+            length: dice.next() % (STRETCH_BYTES + 1),
+        },
+        13 => Message::Hole {
+            epoch,
+            transfer: dice.next(),
+            offset: dice.next(),
+            length: dice.next() % (STRETCH_BYTES + 1),
+        },
         _ => Message::Operation {
             epoch,
             sequence: dice.next(),
             target: some_target(dice),
             operation: some_operation(dice, content),
         },
+    }
+}
+
+fn some_chunk(dice: &mut Dice) -> Chunk {
+    Chunk {
+        offset: dice.next(),
+        length: dice.next() as u32,
+        digest: some_digest(dice),
     }
 }
 

@@ -17,6 +17,12 @@ use crate::random::Dice;
 /// Ticks of the file system's clock are this coarse, in simulated milliseconds, so that changes fall into one tick.
 const TICK_MS: u64 = 50;
 
+/// So many zeros in a file are a hole.
+const HOLE_SHORTEST: usize = 512;
+
+/// So much is looked at for the end of a hole.
+const HOLE_LONGEST: u64 = 64 * 1024;
+
 /// What a file begins with that a power cut tore.
 const TORN: &[u8] = b"torn";
 
@@ -447,6 +453,21 @@ impl Source for SimSource {
         Ok(())
     }
 
+    fn seek(&mut self, offset: u64) -> Result<(), TreeError> {
+        self.offset = offset as usize;
+        Ok(())
+    }
+
+    fn skip_hole(&mut self, limit: u64) -> Result<u64, TreeError> {
+        let mut ahead = Vec::new();
+        let here = self.offset;
+        self.read(&mut ahead, limit.min(HOLE_LONGEST) as usize)?;
+        let zeros = ahead.iter().take_while(|byte| **byte == 0).count();
+        let hole = if zeros < HOLE_SHORTEST { 0 } else { zeros };
+        self.offset = here + hole;
+        Ok(hole as u64)
+    }
+
     fn is_unchanged(&self) -> Result<bool, TreeError> {
         let disk = self.disk.borrow();
         Ok(match disk.live.get(&self.path) {
@@ -471,6 +492,11 @@ impl Stage for SimStage {
             return Err(failed("write", &self.path, io::ErrorKind::StorageFull));
         }
         self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn skip(&mut self, length: u64) -> Result<(), TreeError> {
+        self.bytes.resize(self.bytes.len() + length as usize, 0);
         Ok(())
     }
 }

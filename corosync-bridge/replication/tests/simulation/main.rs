@@ -58,6 +58,8 @@ fn whatever_happens_nothing_acknowledged_is_lost_and_peace_brings_equal_copies()
         total.switched_off += world.tally.switched_off;
         total.overtakes += world.tally.overtakes;
         total.renames += world.tally.renames;
+        total.copies += world.tally.copies;
+        total.holes += world.tally.holes;
     }
     println!("schedules {seeds:?}: {total:?}");
     if seeds.end - seeds.start >= 100 {
@@ -72,6 +74,8 @@ fn whatever_happens_nothing_acknowledged_is_lost_and_peace_brings_equal_copies()
             ("pause", total.switched_off),
             ("overtaking of a large content", total.overtakes),
             ("rename", total.renames),
+            ("delta", total.copies),
+            ("hole", total.holes),
         ] {
             assert!(count > 0, "no {what} ever happened: the schedules prove nothing");
         }

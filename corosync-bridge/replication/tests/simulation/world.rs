@@ -168,6 +168,10 @@ pub(crate) struct Tally {
     pub(crate) overtakes: u64,
     pub(crate) essential: u64,
     pub(crate) renames: u64,
+    /// Pieces of large contents that were copied from an older version.
+    pub(crate) copies: u64,
+    /// Pieces of large contents that were never written.
+    pub(crate) holes: u64,
 }
 
 impl World {
@@ -333,7 +337,7 @@ impl World {
         let Some(message) = message.map(Rc::new) else {
             return;
         };
-        self.count_overtakes(from, &message);
+        self.count_bulk(from, &message);
         for bridge in self.members_of(island) {
             bridge
                 .inbox
@@ -341,7 +345,7 @@ impl World {
         }
     }
 
-    fn count_overtakes(&mut self, from: NodeId, bytes: &[u8]) {
+    fn count_bulk(&mut self, from: NodeId, bytes: &[u8]) {
         match Message::decode(bytes) {
             Ok(Message::Begin { .. }) => {
                 self.transferring.insert(from);
@@ -359,6 +363,8 @@ impl World {
             Ok(Message::Operation { target: None, .. }) if self.transferring.contains(&from) => {
                 self.tally.overtakes += 1;
             }
+            Ok(Message::Copy { .. }) => self.tally.copies += 1,
+            Ok(Message::Hole { .. }) => self.tally.holes += 1,
             _ => {}
         }
     }
@@ -674,10 +680,19 @@ impl World {
         if *target == path("/s/link") {
             return Data::Link(format!("/nowhere/{}", self.version).into_bytes());
         }
-        // Now and then of one size, so that only a digest tells them apart; now and then large.
+        // Now and then of one size, so that only a digest tells them apart; now and then large, with most of it as in the
+        // version before, something put in anywhere, and a hole.
         let mut bytes = format!("{:08}", self.version).into_bytes();
         if self.dice.one_in(12) {
-            bytes.resize(INLINE_BYTES + 1 + self.dice.below(INLINE_BYTES * 2), b'.');
+            let mut body = Dice::new(target.as_bytes().len() as u64);
+            bytes.extend((0..INLINE_BYTES / 4).flat_map(|_| body.next().to_be_bytes()));
+            bytes.truncate(INLINE_BYTES + 1 + self.dice.below(INLINE_BYTES));
+            let at = self.dice.below(bytes.len());
+            bytes.splice(at..at, self.version.to_be_bytes());
+            if self.dice.one_in(2) {
+                let length = bytes.len() + self.dice.below(INLINE_BYTES);
+                bytes.resize(length, 0);
+            }
         }
         Data::File(bytes)
     }

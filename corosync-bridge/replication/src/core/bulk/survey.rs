@@ -1,0 +1,327 @@
+//! Before a large content is sent: what it is, and what its receiver has of it already.
+
+use std::time::Duration;
+
+use super::super::Core;
+use super::super::active::unstable;
+use super::Job;
+use super::sending::Content;
+use crate::chunks::{Chunk, Chunker, SHORTEST, sections};
+use crate::delta::{Stretch, plan, unmatched};
+use crate::digest::{Digest, Hasher};
+use crate::state::StateStore;
+use crate::tree::{Source, Tree, TreeError};
+use crate::wire::{INLINE_BYTES, Message};
+use crate::{EntryPath, NodeId};
+
+/// Content read in one step, in bytes: about 10 ms on a BMC's processor.
+pub(in crate::core) const STEP_BYTES: u64 = 256 * 1024;
+
+/// A receiver that tells nothing of its version for so long is sent the whole content. Longer than it takes to read
+/// some megabytes from slow flash, after which it shows that it is at it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Chunks that a receiver may tell of: those of 1 GiB, were they all as short as can be. Bounds the memory that it can ask
+/// for to some megabytes.
+const CHUNKS: usize = (1 << 30) / SHORTEST;
+
+/// A large content about to be sent.
+#[derive(Debug)]
+pub(super) struct Survey<F> {
+    pub(super) path: EntryPath,
+    /// Who lacks it; `None`: it is a change.
+    pub(super) target: Option<NodeId>,
+    pub(super) source: F,
+    own: Own,
+    version: Option<Version>,
+}
+
+/// The content here.
+#[derive(Debug)]
+enum Own {
+    Reading(Box<Reading>),
+    Read { digest: Digest, chunks: Vec<Chunk> },
+}
+
+/// How far the content was read.
+#[derive(Debug)]
+struct Reading {
+    hasher: Hasher,
+    /// Where there is one receiver, of whose version it may be made.
+    chunker: Option<Chunker>,
+}
+
+/// What the receiver was asked, and has told.
+#[derive(Debug)]
+struct Version {
+    transfer: u64,
+    of: NodeId,
+    sections: Vec<Chunk>,
+    chunks: Vec<Chunk>,
+    is_complete: bool,
+    give_up_at: Duration,
+}
+
+impl<F: Source> Survey<F> {
+    pub(super) fn new(path: EntryPath, source: F, target: Option<NodeId>, cuts: bool) -> Self {
+        Self {
+            path,
+            target,
+            source,
+            own: Own::Reading(Box::new(Reading {
+                hasher: Hasher::new(),
+                chunker: cuts.then(Chunker::default),
+            })),
+            version: None,
+        }
+    }
+
+    /// The transfer of which the receiver has heard.
+    pub(super) fn transfer(&self) -> Option<u64> {
+        self.version.as_ref().map(|version| version.transfer)
+    }
+
+    /// Whose answer is waited for, and until when.
+    pub(super) fn awaits(&self) -> Option<(NodeId, Duration)> {
+        let version = self.version.as_ref().filter(|version| !version.is_complete);
+        version.map(|version| (version.of, version.give_up_at))
+    }
+
+    /// Reads a bounded piece. Returns whether that was the last.
+    fn read(&mut self) -> Result<bool, TreeError> {
+        let Own::Reading(reading) = &mut self.own else {
+            return Ok(true);
+        };
+        let Reading { hasher, chunker } = &mut **reading;
+        let mut left = STEP_BYTES;
+        let mut buffer = Vec::new();
+        while left > 0 {
+            let hole = self.source.skip_hole(left)?;
+            if hole > 0 {
+                hasher.update_zeros(hole);
+                chunker.iter_mut().for_each(|chunker| chunker.skip(hole));
+                left -= hole;
+                continue;
+            }
+            buffer.clear();
+            self.source.read(&mut buffer, INLINE_BYTES)?;
+            if buffer.is_empty() {
+                self.own = Own::Read {
+                    digest: std::mem::take(hasher).finish(),
+                    chunks: chunker.take().map(Chunker::finish).unwrap_or_default(),
+                };
+                return Ok(true);
+            }
+            hasher.update(&buffer);
+            chunker.iter_mut().for_each(|chunker| chunker.take(&buffer));
+            left = left.saturating_sub(u64::try_from(buffer.len()).unwrap_or(left));
+        }
+        Ok(false)
+    }
+
+    fn is_read(&self) -> bool {
+        matches!(self.own, Own::Read { .. })
+    }
+
+    /// Where the receiver has chunks that it was not asked for, and that may be of use.
+    fn sections_to_ask(&self) -> Vec<u64> {
+        match (&self.own, &self.version) {
+            (Own::Read { chunks, .. }, Some(version)) if version.chunks.is_empty() => {
+                unmatched(&sections(chunks), &version.sections)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn plan(&self) -> Vec<Stretch> {
+        let size = self.source.found().seen.stamp.size;
+        match (&self.own, &self.version) {
+            (Own::Read { chunks, .. }, Some(version)) => plan(
+                size,
+                chunks,
+                &sections(chunks),
+                &version.sections,
+                &version.chunks,
+            ),
+            _ => vec![Stretch::Data { length: size }],
+        }
+    }
+
+    fn digest(&self) -> Option<Digest> {
+        match &self.own {
+            Own::Read { digest, .. } => Some(*digest),
+            Own::Reading(_) => None,
+        }
+    }
+}
+
+impl Version {
+    fn is_empty(&self) -> bool {
+        self.sections.is_empty() && self.chunks.is_empty()
+    }
+
+    /// Nothing more is expected, and what was told so far may be wrong.
+    fn give_up(&mut self) {
+        self.sections.clear();
+        self.chunks.clear();
+        self.is_complete = true;
+    }
+}
+
+impl<T: Tree, S: StateStore> Core<T, S> {
+    pub(super) fn survey_step(
+        &mut self,
+        mut survey: Survey<T::Source>,
+        now: Duration,
+    ) -> Result<(), TreeError> {
+        if let Some(version) = survey.version.as_mut().filter(|version| !version.is_complete) {
+            version.give_up();
+        }
+        if let (None, Some(target)) = (&survey.version, survey.target) {
+            // It differs for certain: reading it is worth while if there is something to compare it with.
+            self.ask(survey, target, Vec::new(), now);
+            return Ok(());
+        }
+        let lacks_all = survey.version.as_ref().is_some_and(Version::is_empty);
+        if !lacks_all && !survey.is_read() {
+            if !survey.read()? {
+                self.start(Job::Survey(survey));
+                return Ok(());
+            }
+            if !survey.source.is_unchanged()? {
+                return self.changed_meanwhile(&Job::Survey(survey), now);
+            }
+        }
+        if survey.version.is_none() {
+            if let Some(digest) = survey.digest() {
+                let known = survey.source.found().known_with(digest);
+                self.follow_file(&survey.path, &known, now)?;
+            }
+            if self.is_announced(&survey) || !self.peers.any_follows() {
+                self.announce_surveyed(&survey, now);
+                return Ok(());
+            }
+            if let Some(follower) = self.peers.only_follower() {
+                self.ask(survey, follower, Vec::new(), now);
+                return Ok(());
+            }
+        }
+        let missing = survey.sections_to_ask();
+        match survey.version.as_ref().map(|version| version.of) {
+            Some(of) if !missing.is_empty() => self.ask(survey, of, missing, now),
+            _ => {
+                let (plan, digest) = (survey.plan(), survey.digest());
+                let content = Content {
+                    transfer: survey.transfer(),
+                    path: survey.path,
+                    target: survey.target,
+                    source: survey.source,
+                };
+                self.begin_sending(content, plan, digest, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the content is the one that was announced last.
+    fn is_announced(&self, survey: &Survey<T::Source>) -> bool {
+        let Some(digest) = survey.digest() else {
+            return false;
+        };
+        let known = survey.source.found().known_with(digest);
+        self.index
+            .get(&survey.path)
+            .is_some_and(|before| before.same_content(&known))
+    }
+
+    /// Announces what has to be announced without its content.
+    fn announce_surveyed(&mut self, survey: &Survey<T::Source>, now: Duration) {
+        let Some(digest) = survey.digest() else { return };
+        let found = survey.source.found().clone();
+        let known = found.known_with(digest);
+        self.finished(&survey.path);
+        self.announce_known(&survey.path, &found, known, None, now);
+    }
+
+    /// Asks `of` for its version of a file: for all of it, or for the chunks in some sections.
+    fn ask(&mut self, mut survey: Survey<T::Source>, of: NodeId, sections: Vec<u64>, now: Duration) {
+        let Some(active) = &mut self.active else { return };
+        let transfer = survey.transfer().unwrap_or_else(|| active.next_id());
+        let version = survey.version.get_or_insert_with(|| Version {
+            transfer,
+            of,
+            sections: Vec::new(),
+            chunks: Vec::new(),
+            is_complete: false,
+            give_up_at: now,
+        });
+        version.is_complete = false;
+        version.give_up_at = now + PATIENCE;
+        let sign = Message::Sign {
+            epoch: self.state.epoch,
+            target: of,
+            transfer,
+            path: survey.path.clone(),
+            sections,
+        };
+        self.push_stream(&sign, now);
+        self.start(Job::Survey(survey));
+    }
+
+    pub(in crate::core) fn signature_delivered(
+        &mut self,
+        from: NodeId,
+        transfer: u64,
+        detail: bool,
+        last: bool,
+        chunks: Vec<Chunk>,
+        now: Duration,
+    ) {
+        let job = self.active.as_mut().and_then(|active| active.bulk.job.as_mut());
+        let Some(Job::Survey(survey)) = job else { return };
+        let Some(version) = &mut survey.version else {
+            return;
+        };
+        if (version.of, version.transfer, version.is_complete) != (from, transfer, false) {
+            return;
+        }
+        version.give_up_at = now + PATIENCE;
+        let list = if detail {
+            &mut version.chunks
+        } else {
+            &mut version.sections
+        };
+        list.extend(chunks);
+        if list.len() > CHUNKS {
+            return version.give_up();
+        }
+        if last && detail && version.chunks.is_empty() {
+            // It has something else by now.
+            return version.give_up();
+        }
+        version.is_complete = last;
+    }
+
+    /// What was being read or sent is not what it was any more.
+    pub(super) fn changed_meanwhile(&mut self, job: &Job<T::Source>, now: Duration) -> Result<(), TreeError> {
+        match job.target() {
+            Some(_) => self.supply_later(job.path()),
+            None => self.begin_again(job.path())?,
+        }
+        self.withdraw(job.transfer(), now);
+        Ok(())
+    }
+
+    /// Begins anew with a content that changed, in the same turn, unless it never stands still.
+    pub(super) fn begin_again(&mut self, path: &EntryPath) -> Result<(), TreeError> {
+        let Some(active) = &mut self.active else {
+            return Ok(());
+        };
+        if !active.bulk.may_begin_anew(path) {
+            active.bulk.begun_anew = None;
+            return Err(unstable(path));
+        }
+        active.bulk.push_front(path.clone());
+        Ok(())
+    }
+}

@@ -1,0 +1,171 @@
+//! Which parts of a content its receiver has already, in an older version of it.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::chunks::{Chunk, Section};
+use crate::digest::Digest;
+
+/// A part of a new content, in its order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stretch {
+    /// The receiver has it, in its version, from this byte on.
+    Copy { from: u64, length: u64 },
+    /// It has to be sent.
+    Data { length: u64 },
+}
+
+/// Sections of the receiver that are none of the sender's: there it may have chunks that the sender lacks a match for.
+/// None where every section of the sender is matched.
+pub(crate) fn unmatched(own: &[Section], theirs: &[Chunk]) -> Vec<u64> {
+    let known = by_content(theirs);
+    let mut missing = false;
+    let mut matched = HashSet::new();
+    for section in own {
+        let key = key(&section.whole);
+        if known.contains_key(&key) {
+            matched.insert(key);
+        } else {
+            missing = true;
+        }
+    }
+    if !missing {
+        return Vec::new();
+    }
+    let unmatched = theirs.iter().filter(|section| !matched.contains(&key(section)));
+    unmatched.map(|section| section.offset).collect()
+}
+
+/// How to make a content of `size` bytes that is cut into `own` from what the receiver told of its version.
+pub(crate) fn plan(
+    size: u64,
+    own: &[Chunk],
+    own_sections: &[Section],
+    their_sections: &[Chunk],
+    their_chunks: &[Chunk],
+) -> Vec<Stretch> {
+    let sections = by_content(their_sections);
+    let chunks = by_content(their_chunks);
+    let mut plan = Plan::default();
+    for section in own_sections {
+        if let Some(&from) = sections.get(&key(&section.whole)) {
+            plan.copy(&section.whole, from);
+            continue;
+        }
+        for chunk in &own[section.chunks.clone()] {
+            if let Some(&from) = chunks.get(&key(chunk)) {
+                plan.copy(chunk, from);
+            }
+        }
+    }
+    plan.data_up_to(size);
+    plan.stretches
+}
+
+fn key(chunk: &Chunk) -> (u32, Digest) {
+    (chunk.length, chunk.digest)
+}
+
+fn by_content(chunks: &[Chunk]) -> HashMap<(u32, Digest), u64> {
+    chunks.iter().map(|chunk| (key(chunk), chunk.offset)).collect()
+}
+
+#[derive(Debug, Default)]
+struct Plan {
+    stretches: Vec<Stretch>,
+    /// Up to here the new content is planned.
+    end: u64,
+}
+
+impl Plan {
+    fn copy(&mut self, chunk: &Chunk, from: u64) {
+        self.data_up_to(chunk.offset);
+        let more = u64::from(chunk.length);
+        self.end += more;
+        match self.stretches.last_mut() {
+            Some(Stretch::Copy { from: before, length }) if *before + *length == from => *length += more,
+            _ => self.stretches.push(Stretch::Copy { from, length: more }),
+        }
+    }
+
+    fn data_up_to(&mut self, offset: u64) {
+        if offset > self.end {
+            let length = offset - self.end;
+            self.stretches.push(Stretch::Data { length });
+            self.end = offset;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chunks::sections;
+
+    /// Chunks of a byte's worth each: `b'a'` is 1000 bytes of a content of its own.
+    fn chunks(text: &str) -> Vec<Chunk> {
+        let chunk = |(at, letter): (u64, u8)| Chunk {
+            offset: at * 1000,
+            length: 1000,
+            // Never the end of a section.
+            digest: Digest([letter | 1; Digest::BYTES]),
+        };
+        (0..).zip(text.bytes()).map(chunk).collect()
+    }
+
+    fn planned(old: &str, new: &str) -> Vec<Stretch> {
+        let (old, new) = (chunks(old), chunks(new));
+        let size = new.last().map_or(0, Chunk::end);
+        plan(size, &new, &sections(&new), &[], &old)
+    }
+
+    #[test]
+    fn what_is_there_is_copied_and_the_rest_sent() {
+        let copy = |from, length| Stretch::Copy { from, length };
+        let data = |length| Stretch::Data { length };
+        assert_eq!(planned("acegi", "acegi"), [copy(0, 5000)]);
+        assert_eq!(
+            planned("acegi", "acxgi"),
+            [copy(0, 2000), data(1000), copy(3000, 2000)]
+        );
+        assert_eq!(planned("acegi", "giac"), [copy(3000, 2000), copy(0, 2000)]);
+        assert_eq!(planned("", "ac"), [data(2000)]);
+        assert_eq!(planned("ac", ""), []);
+    }
+
+    #[test]
+    fn a_section_that_is_there_needs_no_chunks_and_one_that_is_not_asks_for_what_is_left() {
+        let (old, new) = (chunks("acegi"), chunks("acegi"));
+        let theirs: Vec<Chunk> = sections(&old).iter().map(|section| section.whole).collect();
+        assert!(unmatched(&sections(&new), &theirs).is_empty());
+        assert_eq!(
+            plan(5000, &new, &sections(&new), &theirs, &[]),
+            [Stretch::Copy {
+                from: 0,
+                length: 5000
+            }]
+        );
+        assert_eq!(unmatched(&sections(&chunks("acxgi")), &theirs), [0]);
+    }
+
+    #[test]
+    fn what_lies_between_chunks_is_sent() {
+        let mut new = chunks("ac");
+        new[1].offset = 5000;
+        let plan = plan(7000, &new, &sections(&new), &[], &chunks("ac"));
+        assert_eq!(
+            plan,
+            [
+                Stretch::Copy {
+                    from: 0,
+                    length: 1000
+                },
+                Stretch::Data { length: 4000 },
+                Stretch::Copy {
+                    from: 1000,
+                    length: 1000
+                },
+                Stretch::Data { length: 1000 },
+            ]
+        );
+    }
+}
