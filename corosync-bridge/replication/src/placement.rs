@@ -17,16 +17,17 @@ use crate::{EntryPath, Role};
 #[derive(Debug)]
 pub struct Placement {
     coverage: Rc<dyn Coverage>,
-    role: Cell<Role>,
+    /// `None` until the core has told: what an earlier process left behind may be at either place.
+    role: Cell<Option<Role>>,
 }
 
 impl Placement {
-    /// Where a Passive keeps what `coverage` covers, until told another role.
+    /// Where a node keeps what `coverage` covers, whose role is not known yet.
     #[must_use]
     pub fn new(coverage: Rc<dyn Coverage>) -> Rc<Self> {
         Rc::new(Self {
             coverage,
-            role: Cell::new(Role::Passive),
+            role: Cell::new(None),
         })
     }
 
@@ -41,23 +42,36 @@ impl Placement {
     /// What this node keeps at `place`, if that is replicated.
     fn named(&self, place: &EntryPath) -> Option<EntryPath> {
         match self.coverage.source(place) {
-            Some(path) => self.receives(&path).then_some(path),
-            None => (self.coverage.covers(place) && self.on_disk(place) == *place).then(|| place.clone()),
+            Some(path) => self.uses_destination(&path).then_some(path),
+            None => (self.coverage.covers(place) && self.uses_path(place)).then(|| place.clone()),
         }
+    }
+
+    fn uses_path(&self, path: &EntryPath) -> bool {
+        self.role.get().is_none() || self.coverage.destination(path).is_none() || !self.receives(path)
+    }
+
+    fn uses_destination(&self, path: &EntryPath) -> bool {
+        self.role.get().is_none() || self.receives(path)
     }
 
     fn receives(&self, path: &EntryPath) -> bool {
         matches!(
             (self.coverage.rule(path).direction, self.role.get()),
-            (Direction::ActiveToPassive, Role::Passive) | (Direction::PassiveToActive, Role::Active)
+            (Direction::ActiveToPassive, Some(Role::Passive))
+                | (Direction::PassiveToActive, Some(Role::Active))
         )
     }
 }
 
 impl Coverage for Placement {
     fn roots(&self) -> Vec<EntryPath> {
-        let roots = self.coverage.roots();
-        roots.iter().map(|root| self.on_disk(root)).collect()
+        let roots = self.coverage.roots().into_iter().flat_map(|root| {
+            let destination = self.coverage.destination(&root);
+            let at_path = self.uses_path(&root).then(|| root.clone());
+            [at_path, destination.filter(|_| self.uses_destination(&root))]
+        });
+        roots.flatten().collect()
     }
 
     fn covers(&self, place: &EntryPath) -> bool {
@@ -119,7 +133,7 @@ impl<T: Tree> Tree for PlacedTree<T> {
     type Stage = T::Stage;
 
     fn take_role(&mut self, role: Role) {
-        self.placement.role.set(role);
+        self.placement.role.set(Some(role));
         self.tree.take_role(role);
     }
 
@@ -289,7 +303,7 @@ mod tests {
 
     fn placement(role: Role) -> Rc<Placement> {
         let placement = Placement::new(Rc::new(Configured));
-        placement.role.set(role);
+        placement.role.set(Some(role));
         placement
     }
 
@@ -327,6 +341,14 @@ mod tests {
             assert!(!covers(Role::Active, place), "{place}");
         }
         assert_eq!(placement(Role::Passive).roots(), ["/b", "/b/own", "/c"].map(path));
+    }
+
+    #[test]
+    fn before_the_role_is_known_both_places_are_looked_at() {
+        let placement = Placement::new(Rc::new(Configured));
+        assert_eq!(placement.roots(), ["/a", "/b", "/b/own", "/c", "/d"].map(path));
+        assert!(placement.covers(&path("/a/x")) && placement.covers(&path("/b/x")));
+        assert!(!placement.covers(&path("/a/own")));
     }
 
     #[test]

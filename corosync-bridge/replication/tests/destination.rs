@@ -142,6 +142,17 @@ fn a_passive_that_comes_back_has_nothing_to_be_sent_again() {
 }
 
 #[test]
+fn what_a_crash_left_at_a_destination_is_removed_whatever_the_role_is_then() {
+    for resume_as_active in [false, true] {
+        let mut pair = pair();
+        let left_over = pair.nodes[&B].at("/kept/board/.bmc-ha-replication.7");
+        fs::write(&left_over, "half").unwrap();
+        pair.nodes.get_mut(&B).unwrap().restart(resume_as_active);
+        assert!(!left_over.exists(), "resumes as Active: {resume_as_active}");
+    }
+}
+
+#[test]
 fn a_destination_is_no_name_on_the_wire() {
     let mut pair = pair();
     let report = pair.nodes[&B].report();
