@@ -57,6 +57,7 @@ mod essential;
 mod follower;
 mod incoming;
 mod keeping;
+mod lacking;
 mod moves;
 mod outbox;
 mod peers;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bmc_sync_config::SyncConfig;
 
-pub use bmc_sync_config::{Direction, Priority, Rule, Timing};
+pub use bmc_sync_config::{Direction, Priority, Retry, Rule, Timing};
 
 use crate::EntryPath;
 
@@ -21,6 +21,11 @@ pub trait Coverage: std::fmt::Debug {
     /// How the covered `path` is replicated. What lies beneath a path is replicated as the path is, unless said
     /// otherwise here.
     fn rule(&self, path: &EntryPath) -> Rule;
+
+    /// How often `path` is tried again when it cannot be applied; `None` where nothing is said about it.
+    fn retry(&self, _path: &EntryPath) -> Option<Retry> {
+        None
+    }
 
     /// Where a node that receives the covered `path` keeps it, when that is not at `path`.
     fn destination(&self, _path: &EntryPath) -> Option<EntryPath> {
@@ -59,6 +64,10 @@ impl Coverage for SyncConfig {
 
     fn rule(&self, path: &EntryPath) -> Rule {
         self.rule_for(path.as_path()).unwrap_or_default()
+    }
+
+    fn retry(&self, path: &EntryPath) -> Option<Retry> {
+        self.entry_for(path.as_path())?.retry
     }
 
     fn destination(&self, path: &EntryPath) -> Option<EntryPath> {

@@ -291,9 +291,11 @@ impl DiskTree {
     fn give_mtimes_back(&self) -> Result<(), TreeError> {
         for (directory, mtime) in &self.disturbed {
             match self.open_directory(Some(directory)) {
-                Ok(fd) => {
-                    attributes::set_mtime(&fd, *mtime).map_err(failed("set the mtime of", directory))?;
-                }
+                Ok(fd) => match attributes::set_mtime(&fd, *mtime) {
+                    // Where nothing can be written no name has changed.
+                    Ok(()) | Err(Errno::ROFS) => {}
+                    Err(error) => return Err(failed("set the mtime of", directory)(error)),
+                },
                 // Gone, or not a directory any more.
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
                 Err(error) => return Err(failed("open", directory)(error)),

@@ -230,6 +230,19 @@ pub enum Message<'a> {
         /// Active.
         received: u64,
     },
+    /// The sender could not apply something, and is not in sync until it has been compared again.
+    Lacks {
+        /// Epoch of the comparison.
+        epoch: u64,
+        /// The comparison since which it follows.
+        session: u64,
+        /// It takes in and acknowledges everything else.
+        follows: bool,
+        /// What it could not apply, where it is one entry.
+        path: Option<EntryPath>,
+        /// What was attempted on what, and why it failed.
+        reason: &'a str,
+    },
     /// A change.
     Operation {
         /// Epoch of the sender.
@@ -377,6 +390,7 @@ mod kind {
     pub(super) const SIGNATURE: u8 = 13;
     pub(super) const COPY: u8 = 14;
     pub(super) const HOLE: u8 = 15;
+    pub(super) const LACKS: u8 = 21;
 }
 
 /// First bytes of each kind of operation.

@@ -624,7 +624,7 @@ fn a_passive_that_is_not_configured_for_a_path_refuses_it_and_says_so() {
     let refused = pair.ask(A, Request::Flush).unwrap_err();
     assert_eq!(
         refused,
-        "flush: gave up waiting for the acknowledgement of node 2"
+        "flush: not on node 2: refuse /s: it is not configured to be replicated on this node"
     );
     assert!(pair.read(B, "/s/a").is_none());
     assert_eq!(pair.read(B, "/etc/one").unwrap(), b"one");

@@ -142,6 +142,16 @@ fn every_message() -> Vec<(Message<'static>, String)> {
             &format!("05 00000002 2f61 {ATTRIBUTES} {digest}"),
         ),
         operation(Operation::Remove { path: path("/a") }, "06 00000002 2f61"),
+        (
+            Message::Lacks {
+                epoch: 7,
+                session: 9,
+                follows: true,
+                path: Some(path("/a")),
+                reason: "no",
+            },
+            format!("15 {seven} 0000000000000009 01 00000002 2f61 00000002 6e6f"),
+        ),
         operation(Operation::InSync { session: 9 }, "07 0000000000000009"),
         operation(Operation::EssentialInSync { session: 9 }, "0a 0000000000000009"),
         operation(

@@ -38,6 +38,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             | Message::Chunk { epoch, .. }
             | Message::Abandon { epoch, .. }
             | Message::Summary { epoch, .. }
+            | Message::Lacks { epoch, .. }
             | Message::Detail { epoch, .. }
             | Message::Sign { epoch, .. }
             | Message::Signature { epoch, .. }
@@ -54,6 +55,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             Message::Ack {
                 sequence, received, ..
             } => return self.acknowledged(from, sequence, received, now),
+            Message::Lacks {
+                session,
+                follows,
+                path,
+                reason,
+                ..
+            } => return self.lacks_delivered(from, session, follows, path.as_ref(), reason, now),
             Message::Summary {
                 session,
                 last,

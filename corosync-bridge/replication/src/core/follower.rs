@@ -32,10 +32,24 @@ pub(super) enum ApplyError {
     Tree(#[from] TreeError),
 }
 
+impl ApplyError {
+    /// The entry that was not applied, where it is one.
+    pub(super) fn entry(&self) -> Option<&EntryPath> {
+        match self {
+            Self::NotCovered { path }
+            | Self::Content { path }
+            | Self::OtherContent { path }
+            | Self::Missing { path } => Some(path),
+            Self::Tree(error) => Some(&error.path),
+            Self::Detail => None,
+        }
+    }
+}
+
 /// What a Passive has.
 #[derive(Debug)]
 pub(super) struct Follower<T: Tree> {
-    following: Option<Following>,
+    pub(super) following: Option<Following>,
     pub(super) telling: Option<Telling<T::Source>>,
     /// Contents that are complete and not yet in their place, in order.
     batch: Vec<(Complete<T::Stage>, Digest)>,
@@ -68,8 +82,8 @@ impl<T: Tree> Follower<T> {
 
 /// An Active is being followed.
 #[derive(Debug)]
-struct Following {
-    session: u64,
+pub(super) struct Following {
+    pub(super) session: u64,
     /// Last sequence taken in.
     sequence: u64,
     /// Bytes taken in since the comparison began.
@@ -80,8 +94,12 @@ struct Following {
     essential_closed: bool,
     /// The Active has said that everything was sent.
     closed: bool,
-    /// Something could not be applied.
-    tainted: bool,
+    /// Some entry is not as the Active has it.
+    pub(super) lacks: bool,
+    /// One of priority 1 is not.
+    pub(super) lacks_essential: bool,
+    /// What this copy holds is not known: nothing is acknowledged any more.
+    pub(super) tainted: bool,
 }
 
 impl<T: Tree, S: StateStore> Core<T, S> {
@@ -140,6 +158,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             told: (sequence, 0),
             essential_closed: false,
             closed: false,
+            lacks: false,
+            lacks_essential: false,
             tainted: false,
         });
         self.begin_telling(session);
@@ -172,8 +192,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 "follow the Active: change {sequence} came after change {}",
                 following.sequence
             );
+            self.lose_track(message);
             self.stop_following();
-            self.fail(message);
             return;
         }
         following.sequence = sequence;
@@ -390,7 +410,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
         if following.told.0 < now.0 {
             if let Err(error) = self.tree.sync() {
-                return self.taint(&error.into());
+                return self.lose_track(error.to_string());
             }
         }
         if !self.keep_position(now.0) {
@@ -414,12 +434,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let Some(following) = &self.follower.following else {
             return true;
         };
-        let closed = following.closed;
-        let has_essential = following.essential_closed && !self.essential_is_in_sync();
+        let closed = following.closed && !following.lacks;
+        let has_essential =
+            following.essential_closed && !following.lacks_essential && !self.essential_is_in_sync();
         if has_essential || (closed && self.sync != Sync::InSync) {
             // What was equal already was not written by this core: it may not be durable.
             if let Err(error) = self.tree.harden_all() {
-                self.taint(&error.into());
+                self.lose_track(error.to_string());
                 return false;
             }
         }
@@ -437,11 +458,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             let before = std::mem::replace(&mut self.state.position, position);
             if let Err(error) = self.store.save(&self.state) {
                 self.state.position = before;
-                let message = error.to_string();
-                if let Some(following) = &mut self.follower.following {
-                    following.tainted = true;
-                }
-                self.fail(message);
+                self.lose_track(error.to_string());
                 return false;
             }
         }
@@ -454,23 +471,5 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             self.notices.push(Notice::InSync { position });
         }
         true
-    }
-
-    /// Something was not applied: this copy is not in sync until it has been compared again.
-    pub(super) fn taint(&mut self, error: &ApplyError) {
-        if let Some(following) = &mut self.follower.following {
-            following.tainted = true;
-        }
-        self.follower.telling = None;
-        self.fail(error.to_string());
-    }
-
-    fn fail(&mut self, message: String) {
-        self.problem(Topic::Copy, message);
-        self.miss_essential();
-        if self.sync != Sync::Failed {
-            self.sync = Sync::Failed;
-            self.announce = true;
-        }
     }
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::active::Active;
+use super::lacking::{Lacking, Tries};
 use super::{Core, MemberReport};
+use crate::coverage::Retry;
 use crate::state::StateStore;
 use crate::tree::{Source, Tree};
 use crate::wire::{Hello, Message};
@@ -39,12 +41,6 @@ pub(super) fn weight(message: &Message<'_>, bytes: usize) -> u64 {
 /// again when it speaks. Longer than any fsync on slow flash, shorter than a person's patience.
 const STALL: Duration = Duration::from_secs(30);
 
-/// First pause before a failed comparison is tried again.
-const RETRY_FIRST: Duration = Duration::from_secs(1);
-
-/// Longest pause: a full disk or a read-only file system is noticed to be well again within this.
-const RETRY_LONGEST: Duration = Duration::from_secs(15);
-
 /// How a Passive follows the Active.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Follow {
@@ -73,8 +69,12 @@ pub(super) struct Peer {
     /// It speaks another version and cannot be replicated to.
     pub(super) incompatible: bool,
     pub(super) follow: Follow,
-    /// Pause before the next comparison, should this one fail.
-    backoff: Duration,
+    /// Its last comparison.
+    pub(super) session: u64,
+    /// Comparisons since it was in sync last.
+    tries: Tries,
+    /// Why it is not in sync, as long as it is not being compared again.
+    pub(super) lacking: Option<Lacking>,
     /// Entries and bytes sent in its comparison.
     pub(super) sent: (u64, u64),
 }
@@ -87,13 +87,16 @@ impl Peer {
             follow: Follow::Not {
                 retry_at: Duration::ZERO,
             },
-            backoff: RETRY_FIRST,
+            session: 0,
+            tries: Tries::default(),
+            lacking: None,
             sent: (0, 0),
         }
     }
 
     pub(super) fn is_in_sync(&self) -> bool {
-        matches!(self.follow, Follow::Since { acknowledged, closed_at: Some(at), .. } if acknowledged >= at)
+        self.lacking.is_none()
+            && matches!(self.follow, Follow::Since { acknowledged, closed_at: Some(at), .. } if acknowledged >= at)
     }
 
     /// It has everything up to `sequence`, or is none that could.
@@ -105,10 +108,57 @@ impl Peer {
 
     /// Forgets how far it had come; it is compared again after a pause.
     pub(super) fn drop_behind(&mut self, now: Duration) {
+        let (pause, _) = self.tries.fail(None);
         self.follow = Follow::Not {
-            retry_at: now + self.backoff,
+            retry_at: now + pause,
         };
-        self.backoff = (self.backoff * 2).min(RETRY_LONGEST);
+    }
+
+    /// It cannot apply something, and goes on with the rest until it is compared again.
+    pub(super) fn lack(&mut self, reason: String, retry: Option<Retry>, now: Duration) -> (Duration, bool) {
+        let (pause, exhausted) = self.tries.fail(retry);
+        let retry_at = now + pause;
+        self.lacking = Some(Lacking { reason, retry_at });
+        (pause, exhausted)
+    }
+
+    /// It acknowledges nothing any more until it is compared again.
+    pub(super) fn leave_behind(&mut self) {
+        if let Some(lacking) = &self.lacking {
+            self.follow = Follow::Not {
+                retry_at: lacking.retry_at,
+            };
+        }
+    }
+
+    /// A comparison begins.
+    pub(super) fn begin(&mut self, session: u64) {
+        self.session = session;
+        self.lacking = None;
+        self.sent = (0, 0);
+    }
+
+    /// When it is to be compared; not as long as it follows and lacks nothing.
+    fn compare_at(&self) -> Option<Duration> {
+        match (&self.lacking, self.follow) {
+            (_, Follow::Not { retry_at }) => Some(retry_at),
+            (Some(lacking), Follow::Since { .. }) => Some(lacking.retry_at),
+            (None, Follow::Since { .. }) => None,
+        }
+    }
+
+    /// Due comparisons wait for the one before theirs, not for a time.
+    pub(super) fn note_due(&mut self, now: Duration) {
+        let follow = match &mut self.follow {
+            Follow::Not { retry_at } => Some(retry_at),
+            Follow::Since { .. } => None,
+        };
+        let lacking = self.lacking.as_mut().map(|lacking| &mut lacking.retry_at);
+        for retry_at in follow.into_iter().chain(lacking) {
+            if *retry_at <= now {
+                *retry_at = Duration::ZERO;
+            }
+        }
     }
 
     /// It is to be compared at once.
@@ -116,11 +166,12 @@ impl Peer {
         self.follow = Follow::Not {
             retry_at: Duration::ZERO,
         };
-        self.backoff = RETRY_FIRST;
+        self.tries = Tries::default();
+        self.lacking = None;
     }
 
     pub(super) fn came_in_sync(&mut self) {
-        self.backoff = RETRY_FIRST;
+        self.tries = Tries::default();
     }
 
     /// Something is about to be sent: silence counts from now where nothing was owed before.
@@ -231,6 +282,13 @@ impl Peers {
         behind.max().unwrap_or(0)
     }
 
+    /// A member that cannot apply something, and why.
+    pub(super) fn lacking(&self) -> Option<(NodeId, &str)> {
+        self.0
+            .iter()
+            .find_map(|(&node, peer)| Some((node, peer.lacking.as_ref()?.reason.as_str())))
+    }
+
     /// The sequence that every follower has.
     pub(super) fn acknowledged_by_all(&self) -> Option<u64> {
         self.0
@@ -260,7 +318,7 @@ impl Peers {
             .find(|(_, peer)| {
                 peer.hello.is_some_and(|hello| hello.role == Role::Passive)
                     && !peer.incompatible
-                    && matches!(peer.follow, Follow::Not { retry_at } if retry_at <= now)
+                    && peer.compare_at().is_some_and(|at| at <= now)
             })
             .map(|(&node, _)| node)
     }
@@ -333,11 +391,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     /// When something about a peer has to be looked at again.
     pub(super) fn peers_deadline(&self) -> Option<Duration> {
         let active = self.active.as_ref()?;
-        let retries = self.peers.iter().filter_map(|(_, peer)| match peer.follow {
-            Follow::Not { retry_at } if peer.hello.is_some() && !retry_at.is_zero() => Some(retry_at),
-            _ => None,
+        let retries = self.peers.iter().filter_map(|(_, peer)| {
+            let known = peer.hello.is_some();
+            peer.compare_at().filter(|at| known && !at.is_zero())
         });
-        // Due retries wait for the comparison before theirs, not for a time.
         let retries = retries.filter(|_| active.session.is_none());
         let stalls = self
             .peers
@@ -368,10 +425,18 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     /// A peer cannot go on; it is compared again later.
     pub(super) fn peer_failed(&mut self, node: NodeId, now: Duration) {
+        if let Some(peer) = self.peers.get_mut(node) {
+            peer.drop_behind(now);
+        }
+        self.stop_sending_to(node);
+    }
+
+    /// A peer takes in nothing any more.
+    pub(super) fn stop_sending_to(&mut self, node: NodeId) {
         let Some(active) = &mut self.active else { return };
         active.session.take_if(|session| session.target == node);
         if let Some(peer) = self.peers.get_mut(node) {
-            peer.drop_behind(now);
+            peer.leave_behind();
         }
         active.forget_acknowledged(self.peers.acknowledged_by_all());
     }

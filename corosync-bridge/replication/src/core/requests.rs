@@ -95,6 +95,16 @@ pub enum Refusal {
         /// The newer epoch.
         epoch: u64,
     },
+    /// A member cannot apply something. It is tried again by itself.
+    #[error("{request}: not on {node}: {reason}")]
+    Lacking {
+        /// What was asked.
+        request: Request,
+        /// Which member.
+        node: NodeId,
+        /// What was attempted there on what, and why it failed.
+        reason: String,
+    },
     /// The deadline has come.
     #[error("{request}: gave up waiting for {awaited}")]
     Deadline {
@@ -251,6 +261,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                     // What was asked after it is refused with it.
                     return self.demoted();
                 }
+            } else if let Some(refusal) = self.refused_by_member(&pending) {
+                self.requests.answer(pending.id, Err(refusal));
             } else if pending.deadline.is_some_and(|deadline| deadline <= now) {
                 let awaited = self.awaited(&pending);
                 self.requests.answer(
@@ -262,6 +274,22 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 );
             }
         }
+    }
+
+    /// Once everything is sent there is no point in waiting for who cannot apply it. A demotion waits all the same:
+    /// it is tried again meanwhile.
+    fn refused_by_member(&self, pending: &Pending) -> Option<Refusal> {
+        pending.sequence?;
+        let request = pending.request;
+        let (node, reason) = self
+            .peers
+            .lacking()
+            .filter(|_| matches!(request, Request::Flush | Request::FullSync))?;
+        Some(Refusal::Lacking {
+            request,
+            node,
+            reason: reason.to_owned(),
+        })
     }
 
     fn is_done(&self, pending: &Pending) -> bool {
@@ -287,7 +315,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.peers
             .iter()
             .find(|(_, peer)| !peer.has(sequence))
-            .map(|(node, _)| format!("the acknowledgement of {node}"))
+            .map(|(node, peer)| match &peer.lacking {
+                Some(lacking) => format!("{node}: {}", lacking.reason),
+                None => format!("the acknowledgement of {node}"),
+            })
     }
 
     fn awaited(&self, pending: &Pending) -> String {

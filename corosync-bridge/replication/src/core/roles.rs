@@ -92,11 +92,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     pub(super) fn tick(&mut self, now: Duration) {
         self.drop_stalled(now);
         for (_, peer) in self.peers.iter_mut() {
-            if let super::peers::Follow::Not { retry_at } = &mut peer.follow {
-                if *retry_at <= now {
-                    *retry_at = Duration::ZERO;
-                }
-            }
+            peer.note_due(now);
         }
         if let Some(active) = &mut self.active {
             active.retry_due(now);
@@ -301,7 +297,6 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             return;
         };
         peer.hello = Some(hello);
-        let follows = matches!(peer.follow, super::peers::Follow::Since { .. });
         let is_source = hello.role == Role::Active && hello.owner == from;
         if hello.epoch > self.state.epoch {
             self.adopt(hello.epoch, hello.owner, is_source.then_some(from));
@@ -314,13 +309,6 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
         if self.source == Some(from) {
             self.take_over_switch(hello.switch);
-        }
-        if hello.sync == Sync::Failed && follows && self.active.is_some() {
-            self.peer_failed(from, now);
-            self.problem(
-                Topic::Peer(from),
-                format!("replicate to {from}: it cannot apply the changes"),
-            );
         }
         self.try_resume(now);
     }

@@ -104,7 +104,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             closed_at: None,
             progress_at: now,
         };
-        peer.sent = (0, 0);
+        peer.begin(id);
         active.session = Some(Session {
             target,
             id,

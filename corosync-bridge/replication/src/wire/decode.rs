@@ -36,6 +36,9 @@ pub enum WireError {
         /// What it holds.
         value: u64,
     },
+    /// Words for people that are not UTF-8.
+    #[error("decode a message: its text is not UTF-8")]
+    Text,
     /// A path that no member may name.
     #[error("decode a message: {0}")]
     Path(#[from] PathError),
@@ -79,6 +82,16 @@ impl<'a> Input<'a> {
                 epoch: self.u64()?,
                 sequence: self.u64()?,
                 received: self.u64()?,
+            }),
+            kind::LACKS => Ok(Message::Lacks {
+                epoch: self.u64()?,
+                session: self.u64()?,
+                follows: self.mark("the mark of who follows")?,
+                path: match self.long()? {
+                    [] => None,
+                    path => Some(EntryPath::new(path)?),
+                },
+                reason: std::str::from_utf8(self.long()?).map_err(|_| WireError::Text)?,
             }),
             kind::OPERATION => Ok(Message::Operation {
                 epoch: self.u64()?,

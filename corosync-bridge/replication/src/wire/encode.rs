@@ -53,6 +53,20 @@ pub(super) fn message(message: &Message<'_>) -> Vec<u8> {
             put_u64(&mut out, *sequence);
             put_u64(&mut out, *received);
         }
+        Message::Lacks {
+            epoch,
+            session,
+            follows,
+            path,
+            reason,
+        } => {
+            out.push(kind::LACKS);
+            put_u64(&mut out, *epoch);
+            put_u64(&mut out, *session);
+            out.push(u8::from(*follows));
+            put_long(&mut out, path.as_ref().map_or(&[], EntryPath::as_bytes));
+            put_long(&mut out, reason.as_bytes());
+        }
         Message::Operation {
             epoch,
             sequence,

@@ -9,7 +9,7 @@ use bmc_replication::{EntryPath, NodeId, Position, Role, Switch, Sync};
 use crate::random::Dice;
 
 /// Every kind of message, as [`kind_of`] calls them.
-pub(crate) const KINDS: [&str; 22] = [
+pub(crate) const KINDS: [&str; 23] = [
     "Hello",
     "Promote",
     "Compare",
@@ -23,6 +23,7 @@ pub(crate) const KINDS: [&str; 22] = [
     "Remove",
     "InSync",
     "EssentialInSync",
+    "Lacks",
     "Begin",
     "Chunk",
     "Abandon",
@@ -52,6 +53,7 @@ pub(crate) fn kind_of(message: &Message<'_>) -> &'static str {
         Message::Signature { .. } => "Signature",
         Message::Copy { .. } => "Copy",
         Message::Hole { .. } => "Hole",
+        Message::Lacks { .. } => "Lacks",
         Message::Operation { operation, .. } => match operation {
             Operation::Put { .. } => "Put",
             Operation::PutTransferred { .. } => "PutTransferred",
@@ -69,7 +71,7 @@ pub(crate) fn kind_of(message: &Message<'_>) -> &'static str {
 /// Any message; `content` is what it carries where it carries any.
 pub(crate) fn some_message<'a>(dice: &mut Dice, content: &'a [u8]) -> Message<'a> {
     let epoch = dice.next();
-    match dice.below(15) {
+    match dice.below(16) {
         0 => Message::Hello(some_hello(dice)),
         1 => Message::Promote { epoch },
         2 => Message::Compare {
@@ -152,6 +154,13 @@ pub(crate) fn some_message<'a>(dice: &mut Dice, content: &'a [u8]) -> Message<'a
             transfer: dice.next(),
             offset: dice.next(),
             length: dice.next() % (STRETCH_BYTES + 1),
+        },
+        14 => Message::Lacks {
+            epoch,
+            session: dice.next(),
+            follows: dice.one_in(2),
+            path: Some(some_path(dice)).filter(|_| dice.one_in(2)),
+            reason: "place /s/a: No space left on device",
         },
         _ => Message::Operation {
             epoch,

@@ -141,6 +141,8 @@ pub(crate) struct Disk {
     pub(crate) renames: u64,
     /// Writing fails.
     pub(crate) full: bool,
+    /// Writing this entry fails.
+    pub(crate) refused: Option<EntryPath>,
     /// Reading fails.
     pub(crate) unreadable: bool,
     /// Files that were opened to be read.
@@ -295,6 +297,7 @@ impl Disk {
         self.generation += 1;
         self.live = self.durable.clone();
         self.full = false;
+        self.refused = None;
         self.unreadable = false;
         self.boot += 1;
         self.digests.tear(dice);
@@ -373,7 +376,8 @@ impl SimTree {
     }
 
     fn writable(&self, action: &'static str, path: &EntryPath) -> Result<(), TreeError> {
-        match self.disk.borrow().full {
+        let disk = self.disk.borrow();
+        match disk.full || (disk.refused.as_ref() == Some(path) && action != "sync") {
             true => Err(failed(action, path, io::ErrorKind::StorageFull)),
             false => Ok(()),
         }

@@ -55,6 +55,7 @@ fn whatever_happens_nothing_acknowledged_is_lost_and_peace_brings_equal_copies()
         total.deposed += world.tally.deposed;
         total.problems += world.tally.problems;
         total.essential += world.tally.essential;
+        total.essential_stood += world.tally.essential_stood;
         total.switched_off += world.tally.switched_off;
         total.overtakes += world.tally.overtakes;
         total.renames += world.tally.renames;
@@ -71,6 +72,7 @@ fn whatever_happens_nothing_acknowledged_is_lost_and_peace_brings_equal_copies()
             ("deposition", total.deposed),
             ("problem", total.problems),
             ("essential data before the rest", total.essential),
+            ("essential data without the rest", total.essential_stood),
             ("pause", total.switched_off),
             ("overtaking of a large content", total.overtakes),
             ("rename", total.renames),

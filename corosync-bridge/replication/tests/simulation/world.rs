@@ -172,6 +172,8 @@ pub(crate) struct Tally {
     pub(crate) copies: u64,
     /// Pieces of large contents that were never written.
     pub(crate) holes: u64,
+    /// Copies that lacked something else, and kept what is essential.
+    pub(crate) essential_stood: u64,
 }
 
 impl World {
@@ -249,7 +251,8 @@ impl World {
             970..=974 => self.partition(),
             975..=984 => self.join_all(),
             985..=989 => self.restart_corosync(node),
-            990..=992 => self.nodes[node].disk.borrow_mut().full = true,
+            990 => self.nodes[node].disk.borrow_mut().full = true,
+            991..=992 => self.refuse_an_entry(node),
             993..=994 => self.nodes[node].disk.borrow_mut().unreadable = true,
             995..=996 => self.repair_disk(node),
             997..=999 => self.throw_a_switch(node),
@@ -505,9 +508,17 @@ impl World {
         self.tell_membership(island);
     }
 
+    /// One entry cannot be written: too long a name, a limit, a bad block.
+    fn refuse_an_entry(&mut self, at: usize) {
+        let names = ["/s/a", "/s/d", "/s/d/x", "/f", "/p"];
+        let refused = self.dice.pick(&names).map(|name| path(name));
+        self.nodes[at].disk.borrow_mut().refused = refused;
+    }
+
     fn repair_disk(&mut self, at: usize) {
         let mut disk = self.nodes[at].disk.borrow_mut();
         disk.full = false;
+        disk.refused = None;
         disk.unreadable = false;
     }
 
@@ -817,6 +828,7 @@ impl World {
             return;
         };
         let claimed = std::mem::replace(&mut bridge.essential, report.essential);
+        self.tally.essential_stood += u64::from(report.essential && report.sync == Sync::Failed);
         if claimed || !report.essential || report.sync != Sync::Syncing {
             return;
         }

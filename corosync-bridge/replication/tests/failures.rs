@@ -1,0 +1,158 @@
+//! A Passive whose disk does not take what it is sent.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "test code")]
+
+mod support;
+
+use std::ffi::CString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bmc_replication::{Request, Sync};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
+use support::{A, B, Pair};
+
+/// Longer than any pause before another try.
+const NEXT_TRY: Duration = Duration::from_secs(20);
+
+/// A small file system of its own, until it is dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Mounts one; `None` without the right to.
+    fn mount_at(path: &Path) -> Option<Self> {
+        let size = CString::new("size=256k").unwrap();
+        match mount("small", path, "tmpfs", MountFlags::empty(), size.as_c_str()) {
+            Ok(()) => Some(Self(path.to_owned())),
+            Err(errno) => {
+                eprintln!("not tested: mount a file system: {errno}");
+                None
+            }
+        }
+    }
+
+    fn remount(&self, flags: MountFlags, data: &str) {
+        mount_remount(&self.0, flags, CString::new(data).unwrap().as_c_str()).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        unmount(&self.0, UnmountFlags::DETACH).unwrap();
+    }
+}
+
+/// A pair of which the Passive has `/s/d` on a file system of its own.
+fn pair_with_a_small_disk() -> Option<(Pair, SmallDisk)> {
+    let mut pair = Pair::new();
+    pair.write(A, "/etc/one", "essential");
+    pair.change(A, "/s/d", |path| fs::create_dir(path).unwrap());
+    pair.settle();
+    let disk = SmallDisk::mount_at(&pair.nodes[&B].at("/s/d"))?;
+    Some((pair, disk))
+}
+
+/// What both say while an entry in `/s/d` fails with `error`, and that everything else goes on.
+fn assert_only_the_entry_fails(pair: &mut Pair, error: &str) {
+    let report = pair.nodes[&B].report();
+    assert_eq!((report.sync, report.essential), (Sync::Failed, true));
+    let own = &report.problems[0].message;
+    assert!(own.contains("/s/d") && own.contains(error), "{own}");
+    let told = &pair.nodes[&A].report().problems[0].message;
+    assert!(
+        told.starts_with("replicate to node 2: ") && told.contains(error) && told.contains("trying again in"),
+        "{told}"
+    );
+    let refused = pair.ask(A, Request::Flush).unwrap_err();
+    assert!(
+        refused.starts_with("flush: not on node 2: ") && refused.contains(error),
+        "{refused}"
+    );
+    pair.write(A, "/s/else", "goes on");
+    pair.settle();
+    assert_eq!(pair.read(B, "/s/else").unwrap(), b"goes on");
+}
+
+fn assert_it_heals(pair: &mut Pair) {
+    pair.pass(NEXT_TRY);
+    assert_eq!(pair.nodes[&B].report().sync, Sync::InSync);
+    for node in [A, B] {
+        assert_eq!(pair.nodes[&node].report().problems, []);
+    }
+    pair.ask(A, Request::Flush).unwrap();
+}
+
+#[test]
+fn a_full_disk_holds_nothing_else_up_is_told_and_heals_by_itself() {
+    let Some((mut pair, disk)) = pair_with_a_small_disk() else {
+        return;
+    };
+    for number in 0..8 {
+        pair.write(A, &format!("/s/d/{number}"), vec![7; 60_000]);
+    }
+    pair.settle();
+    assert_only_the_entry_fails(&mut pair, "No space left on device");
+    disk.remount(MountFlags::empty(), "size=4m");
+    assert_it_heals(&mut pair);
+    assert_eq!(pair.read(B, "/s/d/7").unwrap(), vec![7; 60_000]);
+}
+
+#[test]
+fn a_large_file_for_which_there_is_no_room_holds_nothing_else_up() {
+    let Some((mut pair, disk)) = pair_with_a_small_disk() else {
+        return;
+    };
+    pair.write(A, "/s/d/large", vec![7; 1_000_000]);
+    pair.settle();
+    assert_only_the_entry_fails(&mut pair, "No space left on device");
+    disk.remount(MountFlags::empty(), "size=4m");
+    assert_it_heals(&mut pair);
+    assert_eq!(pair.read(B, "/s/d/large").unwrap(), vec![7; 1_000_000]);
+}
+
+#[test]
+fn a_read_only_file_system_holds_nothing_else_up_is_told_and_heals_by_itself() {
+    let Some((mut pair, disk)) = pair_with_a_small_disk() else {
+        return;
+    };
+    disk.remount(MountFlags::RDONLY, "");
+    pair.write(A, "/s/d/x", "1");
+    pair.settle();
+    assert_only_the_entry_fails(&mut pair, "Read-only file system");
+    disk.remount(MountFlags::empty(), "");
+    assert_it_heals(&mut pair);
+    assert_eq!(pair.read(B, "/s/d/x").unwrap(), b"1");
+}
+
+#[test]
+fn what_is_essential_and_cannot_be_applied_is_missed_until_it_can() {
+    let mut pair = Pair::new();
+    // A directory with something in it that is not replicated cannot be replaced.
+    let blocker = pair.nodes[&B].at("/etc/one/kept");
+    fs::create_dir_all(blocker.parent().unwrap()).unwrap();
+    fs::write(&blocker, "").unwrap();
+    pair.write(A, "/etc/one", "essential");
+    pair.write(A, "/s/else", "goes on");
+    pair.settle();
+    let report = pair.nodes[&B].report();
+    assert_eq!((report.sync, report.essential), (Sync::Failed, false));
+    assert_eq!(pair.read(B, "/s/else").unwrap(), b"goes on");
+    fs::remove_file(&blocker).unwrap();
+    assert_it_heals(&mut pair);
+    assert!(pair.nodes[&B].report().essential);
+}
+
+#[test]
+fn a_demotion_goes_on_trying_until_its_deadline() {
+    let mut pair = Pair::new();
+    let blocker = pair.nodes[&B].at("/etc/one/kept");
+    fs::create_dir_all(blocker.parent().unwrap()).unwrap();
+    fs::write(&blocker, "").unwrap();
+    pair.write(A, "/etc/one", "essential");
+    let refused = pair.ask(A, Request::Demote).unwrap_err();
+    assert!(
+        refused.starts_with("demote: gave up waiting for node 2: ") && refused.contains("/etc/one"),
+        "{refused}"
+    );
+}
