@@ -353,7 +353,7 @@ impl<'a> Input<'a> {
         if mode & !0o7777 != 0 {
             return Err(value("a mode", mode));
         }
-        let (uid, gid) = (self.u32()?, self.u32()?);
+        let (uid, gid) = (self.owner()?, self.owner()?);
         let mtime = self.time()?;
         let mut xattrs: Vec<Xattr> = Vec::new();
         for _ in 0..self.u32()? {
@@ -373,6 +373,14 @@ impl<'a> Input<'a> {
             mtime,
             xattrs,
         })
+    }
+
+    /// A user or a group. The highest number stands for none, and no file has it.
+    fn owner(&mut self) -> Result<u32, WireError> {
+        match self.u32()? {
+            u32::MAX => Err(value("an owner", u32::MAX)),
+            owner => Ok(owner),
+        }
     }
 
     fn time(&mut self) -> Result<FileTime, WireError> {
