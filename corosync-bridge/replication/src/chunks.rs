@@ -19,6 +19,10 @@ const LONGEST: usize = 64 * 1024;
 /// chunk costs its entry in a list; this keeps the sum low for files of some megabytes.
 const CUT: u64 = (8 * 1024 - 1) << 51;
 
+/// Contents up to this size, in bytes, are cut; larger ones travel whole. Bounds the memory for a list of chunks to some
+/// megabytes.
+pub(crate) const CUT_BYTES: u64 = 1 << 30;
+
 /// Chunks in a section on average: about 1 MiB of content.
 const SECTION_CHUNKS: u8 = 64;
 

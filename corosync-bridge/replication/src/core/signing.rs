@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use super::Core;
 use super::bulk::STEP_BYTES;
-use crate::chunks::{Chunk, Chunker, Section, sections};
+use crate::chunks::{CUT_BYTES, Chunk, Chunker, Section, sections};
 use crate::state::StateStore;
 use crate::tree::{Source, Tree, TreeError};
 use crate::wire::{INLINE_BYTES, Message};
@@ -136,7 +136,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         // What cannot be read is no problem here: the whole content is sent.
         let opened = self.check_and_place(path).map(|()| self.tree.open(path));
         match opened {
-            Ok(Ok(Some(source))) => self.follower.signing = Some(Signing::new(transfer, source)),
+            Ok(Ok(Some(source))) if source.found().seen.stamp.size <= CUT_BYTES => {
+                self.follower.signing = Some(Signing::new(transfer, source));
+            }
             _ => self.tell_part(transfer, true, true, Vec::new()),
         }
     }

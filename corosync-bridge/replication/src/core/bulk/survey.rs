@@ -6,7 +6,7 @@ use super::super::Core;
 use super::super::active::unstable;
 use super::Job;
 use super::sending::Content;
-use crate::chunks::{Chunk, Chunker, SHORTEST, sections};
+use crate::chunks::{CUT_BYTES, Chunk, Chunker, SHORTEST, sections};
 use crate::delta::{Stretch, plan, unmatched};
 use crate::digest::{Digest, Hasher};
 use crate::state::StateStore;
@@ -64,6 +64,7 @@ struct Version {
 
 impl<F: Source> Survey<F> {
     pub(super) fn new(path: EntryPath, source: F, target: Option<NodeId>, cuts: bool) -> Self {
+        let cuts = cuts && source.found().seen.stamp.size <= CUT_BYTES;
         Self {
             path,
             target,
