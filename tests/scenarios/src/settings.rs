@@ -14,6 +14,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         script: arrive,
     },
     Scenario {
+        name: "the_inventory_of_the_active_is_kept_aside_on_the_passive",
+        on: On::SettledLab,
+        script: kept_aside,
+    },
+    Scenario {
         name: "an_acknowledged_setting_survives_a_power_cut_with_writes_in_flight",
         on: On::SettledLab,
         script: in_flight,
@@ -45,6 +50,19 @@ fn arrive(stage: &Stage<'_>) -> Result<()> {
     settings
         .iter()
         .try_for_each(|(path, content)| stage.lab.wait_setting(stage.passive(), path, content))
+}
+
+fn kept_aside(stage: &Stage<'_>) -> Result<()> {
+    let path = "/var/lib/phosphor-inventory-manager/system/chassis/fan0";
+    let kept = "/var/lib/phosphor-data-sync/bmc_data_bkp/system/chassis/fan0";
+    let own = "as the Passive sees it\n";
+    stage.lab.write_setting(stage.passive(), path, own)?;
+    stage.lab.write_setting(stage.active, path, "present\n")?;
+    stage.lab.wait_setting(stage.passive(), kept, "present\n")?;
+    let seen = stage.lab.read_setting(stage.passive(), path)?;
+    ensure(seen == own, || {
+        format!("the Passive's own inventory became {seen:?}")
+    })
 }
 
 /// How long settings are written before the power goes.
