@@ -50,6 +50,7 @@
 //! newer one is open.
 
 mod active;
+mod applied;
 mod bulk;
 mod comparison;
 mod deliver;
@@ -71,6 +72,7 @@ mod signing;
 mod switches;
 mod telling;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -85,6 +87,7 @@ use crate::wire::{Hello, Message};
 use crate::{NodeId, Position, Problem, Role, Switch, Sync, Transfer};
 
 use active::Active;
+use applied::Applied;
 use essential::Essential;
 use follower::Follower;
 use keeping::Keeper;
@@ -285,6 +288,7 @@ pub struct Core<T: Tree, S> {
     /// What an Active has. `None` also while a restarted one has not opened its epoch yet.
     active: Option<Active<T::Source>>,
     follower: Follower<T>,
+    applied: Applied,
     peers: Peers,
     outbox: Outbox,
     proposal: Option<Proposal>,
@@ -363,6 +367,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             source: None,
             active: None,
             follower: Follower::default(),
+            applied: Applied::default(),
             peers: Peers::default(),
             outbox: Outbox::default(),
             proposal: None,
@@ -472,6 +477,12 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     /// What happened since the last call, for the log.
     pub fn take_notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.notices)
+    }
+
+    /// Entries of the lists, by [`Coverage::listened_entry`], of which something was applied here and is durable since the last
+    /// call. While a copy is compared they wait until it is in sync.
+    pub fn take_applied(&mut self) -> BTreeSet<usize> {
+        self.applied.take()
     }
 
     /// How things stand. Cheap, and never waits.

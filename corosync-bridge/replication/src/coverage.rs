@@ -48,6 +48,12 @@ pub trait Coverage: std::fmt::Debug {
         let _ = directory;
         false
     }
+
+    /// The entry of the lists, by its place among them, that wants services to be told when the covered `path` was
+    /// applied here.
+    fn listened_entry(&self, _path: &EntryPath) -> Option<usize> {
+        None
+    }
 }
 
 impl Coverage for SyncConfig {
@@ -84,6 +90,13 @@ impl Coverage for SyncConfig {
 
     fn is_uniform(&self, directory: &EntryPath) -> bool {
         SyncConfig::is_uniform(self, directory.as_path())
+    }
+
+    fn listened_entry(&self, path: &EntryPath) -> Option<usize> {
+        let path = path.as_path();
+        let index = self.index_for(path)?;
+        let notify = self.entries().get(index)?.notify.as_ref()?;
+        notify.concerns(path).then_some(index)
     }
 }
 

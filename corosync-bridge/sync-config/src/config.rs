@@ -48,10 +48,16 @@ impl SyncConfig {
     /// normalised; anything else is not replicated.
     #[must_use]
     pub fn entry_for(&self, path: &Path) -> Option<&Entry> {
-        let at_root = |root| self.entries.get(*self.by_root.get(root)?);
+        self.entries.get(self.index_for(path)?)
+    }
+
+    /// Its place among [`SyncConfig::entries`].
+    #[must_use]
+    pub fn index_for(&self, path: &Path) -> Option<usize> {
+        let covers = |index: &usize| self.entries.get(*index).is_some_and(|entry| entry.covers(path));
         path.ancestors()
-            .filter_map(at_root)
-            .find(|entry| entry.covers(path))
+            .filter_map(|root| self.by_root.get(root).copied())
+            .find(covers)
             .filter(|_| is_plain(path))
     }
 

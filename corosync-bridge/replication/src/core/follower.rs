@@ -284,6 +284,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 self.check_and_place(&path)?;
                 self.tree.remove(&path)?;
                 self.index.remove(&path);
+                self.note_applied(&path);
                 Ok(())
             }
             Operation::EssentialInSync { session } => {
@@ -395,6 +396,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             seen,
         }
         .known_with(content);
+        self.note_applied(&path);
         self.index.insert(path, known);
     }
 
@@ -418,6 +420,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
         if let Some(following) = &mut self.follower.following {
             following.told = now;
+        }
+        if self.sync == Sync::InSync {
+            self.applied.release();
         }
         self.outbox.push(
             Message::Ack {

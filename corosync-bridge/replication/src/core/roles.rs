@@ -172,6 +172,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     fn open(&mut self, epoch: u64, cause: RoleCause) {
         let Some(me) = self.me else { return };
         self.stop_following();
+        self.applied.release();
         self.state.epoch = epoch;
         self.state.owner = me;
         let position = std::mem::replace(&mut self.state.position, Position { epoch, sequence: 0 });

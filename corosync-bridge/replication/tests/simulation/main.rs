@@ -61,6 +61,7 @@ fn whatever_happens_nothing_acknowledged_is_lost_and_peace_brings_equal_copies()
         total.renames += world.tally.renames;
         total.copies += world.tally.copies;
         total.holes += world.tally.holes;
+        total.told += world.tally.told;
     }
     println!("schedules {seeds:?}: {total:?}");
     if seeds.end - seeds.start >= 100 {
@@ -78,6 +79,7 @@ fn whatever_happens_nothing_acknowledged_is_lost_and_peace_brings_equal_copies()
             ("rename", total.renames),
             ("delta", total.copies),
             ("hole", total.holes),
+            ("word that something was applied", total.told),
         ] {
             assert!(count > 0, "no {what} ever happened: the schedules prove nothing");
         }

@@ -68,6 +68,10 @@ impl Coverage for Everything {
     fn is_uniform(&self, directory: &EntryPath) -> bool {
         directory.is_beneath(&path("/s"))
     }
+
+    fn listened_entry(&self, _: &EntryPath) -> Option<usize> {
+        Some(0)
+    }
 }
 
 fn priority(entry: &EntryPath) -> Priority {
@@ -106,6 +110,8 @@ struct Bridge {
     last: Option<(Sync, u64, BTreeMap<EntryPath, Version>)>,
     /// It said that it has what is essential.
     essential: bool,
+    /// What a Passive had when it was last said that something was applied to it.
+    told: Option<BTreeMap<EntryPath, (Data, Attributes)>>,
     /// Synchronisation, epoch and disk generation that were checked last.
     looked: Option<(Sync, u64, u64)>,
 }
@@ -174,6 +180,7 @@ pub(crate) struct Tally {
     pub(crate) holes: u64,
     /// Copies that lacked something else, and kept what is essential.
     pub(crate) essential_stood: u64,
+    pub(crate) told: u64,
 }
 
 impl World {
@@ -417,6 +424,7 @@ impl World {
             joined: true,
             last: None,
             essential: false,
+            told: None,
             looked: None,
         });
         let island = node.island;
@@ -805,11 +813,23 @@ impl World {
         for notice in bridge.core.take_notices() {
             self.noticed(at, &notice);
         }
-        let Some(bridge) = &mut self.nodes[at].bridge else {
+        let Node { bridge, disk, .. } = &mut self.nodes[at];
+        let Some(bridge) = bridge else {
             return;
         };
         let answers = bridge.core.take_answers();
         let report = bridge.core.report(now);
+        if !bridge.core.take_applied().is_empty() {
+            let mut told = contents(&disk.borrow().live);
+            // What it would send as the Active; nothing that it receives comes there.
+            told.remove(&path("/r"));
+            bridge.told = Some(told);
+            self.tally.told += 1;
+        }
+        if report.role == Role::Active {
+            // What it writes itself is not told of.
+            bridge.told = None;
+        }
         for answer in answers {
             if let Some(index) = self.flushes.iter().position(|flush| flush.id == answer.id) {
                 let flush = self.flushes.swap_remove(index);
@@ -1084,6 +1104,14 @@ impl World {
             assert_eq!(this.position, report.position, "{id}");
             let mut copy = contents(&self.nodes[at].disk.borrow().durable);
             copy.remove(&path("/r"));
+            let told = self.nodes[at]
+                .bridge
+                .as_ref()
+                .and_then(|bridge| bridge.told.as_ref());
+            assert!(
+                told.is_none_or(|told| *told == copy),
+                "something was applied on {id} and not told of"
+            );
             if let Some(received) = copy.remove(&path("/q")) {
                 copy.insert(path("/r"), received);
             }

@@ -43,6 +43,15 @@ impl Coverage for Configured {
         *entry == path("/etc/one") || (wide && !self.narrow)
     }
 
+    /// The file is entry 1 and what is in the directory entry 0.
+    fn listened_entry(&self, entry: &EntryPath) -> Option<usize> {
+        match entry {
+            entry if *entry == path("/etc/one") => Some(1),
+            entry if entry.is_beneath(&path("/s")) => Some(0),
+            _ => None,
+        }
+    }
+
     fn rule(&self, entry: &EntryPath) -> Rule {
         let log = path("/s/log");
         let timing = if *entry == log || entry.is_beneath(&log) {
