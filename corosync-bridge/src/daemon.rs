@@ -27,6 +27,7 @@ use bmc_sync_config::{SyncConfig, Timing};
 
 use crate::control_server::ControlServer;
 use crate::link::Link;
+use crate::notifier::Notifier;
 use crate::role_marker::RoleMarker;
 use crate::watcher::{Hints, Watcher};
 use crate::{log, narrate, readiness};
@@ -42,6 +43,7 @@ pub(crate) struct Daemon {
     server: ControlServer,
     requests: Requests,
     joining: Joining,
+    notifier: Notifier,
     marker: RoleMarker,
     role: Role,
     /// Members when the group last told.
@@ -59,6 +61,7 @@ impl Daemon {
         config: &SyncConfig,
         group: &str,
         server: ControlServer,
+        notifier: Notifier,
         marker: RoleMarker,
     ) -> Self {
         let started = Instant::now();
@@ -76,6 +79,7 @@ impl Daemon {
             server,
             requests: Requests::default(),
             joining: Joining::default(),
+            notifier,
             marker,
             role,
             members: BTreeSet::new(),
@@ -135,6 +139,9 @@ impl Daemon {
             if let Notice::RoleChanged { role, .. } = notice {
                 self.change_role(role);
             }
+        }
+        for entry in self.core.take_applied() {
+            self.notifier.notify(entry);
         }
         self.answer_requests();
         self.tell_progress();

@@ -9,6 +9,7 @@
 //! | [`control_server`] | serves the control socket |
 //! | [`status`] | puts a status together |
 //! | [`role_marker`] | remembers the role across a restart |
+//! | [`notifier`] | tells services that their settings have changed |
 //! | [`narrate`], [`log`] | what is logged, and how |
 //! | [`readiness`] | tells systemd that the service is up |
 //! | [`instance`] | keeps a second bridge from running |
@@ -19,6 +20,7 @@ mod instance;
 mod link;
 mod log;
 mod narrate;
+mod notifier;
 mod options;
 mod readiness;
 mod role_marker;
@@ -39,6 +41,7 @@ use rustix::process::Uid;
 use control_server::ControlServer;
 use daemon::Daemon;
 use instance::Instance;
+use notifier::Notifier;
 use options::Options;
 use role_marker::RoleMarker;
 
@@ -97,7 +100,10 @@ fn serve(options: &Options, config: SyncConfig) -> anyhow::Result<Infallible> {
         StateFile::new(&options.state_dir),
     );
     let server = ControlServer::bind(&options.socket, Uid::ROOT)?;
-    Daemon::new(core, &config, &options.group, server, marker).run()
+    let bus = std::env::var("DBUS_SYSTEM_BUS_ADDRESS").ok();
+    let notifier = Notifier::start(&config, bus)
+        .map_err(|error| anyhow!("start the thread that tells services: {error}"))?;
+    Daemon::new(core, &config, &options.group, server, notifier, marker).run()
 }
 
 /// Loads the lists. The bridge's own files are not settings.

@@ -6,10 +6,11 @@ use bmc_replication::{MemberReport, Report};
 
 use crate::link::Link;
 use crate::narrate::Names;
+use crate::notifier::Notifier;
 use crate::watcher::Watcher;
 
 /// How things stand, for the control socket.
-pub(crate) fn status(report: Report, link: &Link, watcher: &Watcher) -> Status {
+pub(crate) fn status(report: Report, link: &Link, watcher: &Watcher, notifier: &Notifier) -> Status {
     let node_id = report.node.map(|node| node.0);
     let members = members(&report, link);
     let mut problems = report.problems;
@@ -18,6 +19,7 @@ pub(crate) fn status(report: Report, link: &Link, watcher: &Watcher) -> Status {
         message: message.to_owned(),
         count: 1,
     }));
+    problems.extend(notifier.problems());
     Status {
         version: VERSION,
         node_id: node_id.unwrap_or(0),

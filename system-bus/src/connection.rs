@@ -19,6 +19,13 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connec
 /// Where the system bus listens (D-Bus specification, "Well-known Message Bus Instances").
 const SYSTEM_BUS: &str = "/run/dbus/system_bus_socket";
 
+/// What the bus answers for a service that does not run and was not to be started: dbus-daemon the one, dbus-broker the
+/// other.
+const NOT_RUNNING: [&str; 2] = [
+    "org.freedesktop.DBus.Error.NameHasNoOwner",
+    "org.freedesktop.DBus.Error.ServiceUnknown",
+];
+
 /// Longest message accepted. What is asked for here is a few hundred bytes; the bus itself allows 128 MiB.
 const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 
@@ -215,6 +222,32 @@ impl Bus {
         push(doing, call.body.push_param(name))?;
         let reply = self.call(&call, deadline)?;
         parsed(doing, reply.body.parser().get::<bool>())
+    }
+
+    /// Calls a method without arguments of a service that runs. One that does not run is not started for it, and that is no
+    /// error.
+    ///
+    /// # Errors
+    /// [`BusError`].
+    pub fn call_if_running(
+        &mut self,
+        service: &str,
+        object: &str,
+        interface: &str,
+        method: &str,
+        deadline: Instant,
+    ) -> Result<(), BusError> {
+        let mut call = MessageBuilder::new()
+            .call(method)
+            .at(service)
+            .on(object)
+            .with_interface(interface)
+            .build();
+        call.flags |= rustbus::message_builder::HeaderFlags::NoAutoStart.into_raw();
+        match self.call(&call, deadline) {
+            Err(error) if NOT_RUNNING.iter().any(|name| error.is_refusal(name)) => Ok(()),
+            answer => answer.map(drop),
+        }
     }
 
     /// A property that is a string.

@@ -157,7 +157,7 @@ impl Daemon {
 
     fn reply_status(&mut self, client: ClientId) {
         let report = self.core.report(self.core_now());
-        let status = status::status(report, &self.link, &self.watcher);
+        let status = status::status(report, &self.link, &self.watcher, &self.notifier);
         self.server.reply(client, &Reply::Status(Box::new(status)));
     }
 }
