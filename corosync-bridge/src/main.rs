@@ -10,6 +10,7 @@
 //! | [`status`] | puts a status together |
 //! | [`role_marker`] | remembers the role across a restart |
 //! | [`notifier`] | tells services that their settings have changed |
+//! | [`wall_clock`] | the machine's wall clock |
 //! | [`narrate`], [`log`] | what is logged, and how |
 //! | [`readiness`] | tells systemd that the service is up |
 //! | [`instance`] | keeps a second bridge from running |
@@ -25,6 +26,7 @@ mod options;
 mod readiness;
 mod role_marker;
 mod status;
+mod wall_clock;
 mod watcher;
 
 use std::convert::Infallible;
@@ -44,6 +46,7 @@ use instance::Instance;
 use notifier::Notifier;
 use options::Options;
 use role_marker::RoleMarker;
+use wall_clock::SystemClock;
 
 /// Exit status for a bad configuration (`EX_CONFIG` of `sysexits.h`): the service is not restarted for it.
 const EXIT_CONFIG: u8 = 78;
@@ -93,12 +96,15 @@ fn serve(options: &Options, config: SyncConfig) -> anyhow::Result<Infallible> {
     let placement = Placement::new(config.clone());
     let disk = DiskTree::new(Path::new("/"), placement.clone())
         .map_err(|error| anyhow!("open the root directory: {error}"))?;
-    let core = Core::new(
+    let mut core = Core::new(
         bmc_replication::Options { resume_as_active },
         config.clone(),
         PlacedTree::new(disk, placement),
         StateFile::new(&options.state_dir),
     );
+    if !options.no_time {
+        core.share_time(Box::new(SystemClock));
+    }
     let server = ControlServer::bind(&options.socket, Uid::ROOT)?;
     let bus = std::env::var("DBUS_SYSTEM_BUS_ADDRESS").ok();
     let notifier = Notifier::start(&config, bus)

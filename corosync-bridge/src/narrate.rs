@@ -80,7 +80,7 @@ pub(crate) fn sibling_left(node: u32, reason: Reason, names: &impl Names) {
 pub(crate) fn core(notice: &Notice, copy: Option<&CopyBefore>, names: &impl Names) {
     let text = sentence(notice, copy, names);
     match notice {
-        Notice::RoleChanged { .. } => log::notice(text),
+        Notice::RoleChanged { .. } | Notice::ClockSet { .. } => log::notice(text),
         Notice::Problem(_) => log::warning(text),
         _ => log::info(text),
     }
@@ -122,6 +122,12 @@ fn sentence(notice: &Notice, copy: Option<&CopyBefore>, names: &impl Names) -> S
                 position.epoch, position.sequence
             )
         }
+        Notice::ClockSet { node, before, after } => format!(
+            "clock set by {}: showed {:.3}, shows {:.3} (seconds since 1970)",
+            name(node),
+            before.as_secs_f64(),
+            after.as_secs_f64()
+        ),
         Notice::Problem(message) => message.clone(),
     }
 }

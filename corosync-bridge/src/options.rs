@@ -42,6 +42,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "NAME", default_value = "bmc-ha", value_parser = group_name)]
     pub(crate) group: String,
 
+    /// Leave the wall clock alone: neither tell the Passive what it shows nor set it by the Active's. Otherwise a Passive
+    /// whose clock nobody keeps right (by NTP, say) takes over the Active's time when it joins and every hour.
+    #[arg(long)]
+    pub(crate) no_time: bool,
+
     /// Check the lists, say what is wrong with them, and exit.
     #[arg(long)]
     pub(crate) check_config: bool,

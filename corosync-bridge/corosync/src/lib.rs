@@ -1,4 +1,4 @@
-//! Corosync's client libraries, made safe. The only crate with `unsafe` in it.
+//! Corosync's client libraries, made safe.
 //!
 //! | module | what it is |
 //! |---|---|

@@ -71,6 +71,7 @@ mod session;
 mod signing;
 mod switches;
 mod telling;
+mod time;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -98,6 +99,7 @@ use requests::Requests;
 use roles::Proposal;
 use schedule::Schedule;
 use switches::Switches;
+use time::Time;
 
 pub use requests::{Answer, Refusal, Request};
 
@@ -195,6 +197,15 @@ pub enum Notice {
         /// Up to here.
         position: Position,
     },
+    /// This Passive has set its clock by the Active's.
+    ClockSet {
+        /// Who the Active is.
+        node: NodeId,
+        /// What it showed, since 1970.
+        before: Duration,
+        /// What it shows.
+        after: Duration,
+    },
     /// Something keeps settings from being replicated.
     Problem(String),
 }
@@ -218,6 +229,12 @@ impl std::fmt::Display for Notice {
                 f,
                 "in sync at epoch {} sequence {}",
                 position.epoch, position.sequence
+            ),
+            Self::ClockSet { node, before, after } => write!(
+                f,
+                "clock set by {node}: showed {:.3}, shows {:.3} (seconds since 1970)",
+                before.as_secs_f64(),
+                after.as_secs_f64()
             ),
             Self::Problem(message) => f.write_str(message),
         }
@@ -300,6 +317,7 @@ pub struct Core<T: Tree, S> {
     essential: Essential,
     /// Whether the members have to be told what changed here.
     announce: bool,
+    time: Time,
     problems: Problems,
     notices: Vec<Notice>,
 }
@@ -381,6 +399,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             schedule,
             essential,
             announce: false,
+            time: Time::default(),
             problems,
             notices,
         }
@@ -402,6 +421,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             } => self.request(*id, *request, *deadline),
             Event::Tick => self.tick(now),
         }
+        self.ask_time(now);
         self.answer_requests(now);
         self.plan_keeping(now);
     }
@@ -463,6 +483,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             self.peers_deadline(),
             self.schedule.deadline(),
             self.keeper.deadline(),
+            self.time.due,
         ]
         .into_iter()
         .flatten()

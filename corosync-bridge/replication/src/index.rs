@@ -169,7 +169,8 @@ impl Index {
             .take_while(|(path, _)| !range.ends_before(path))
     }
 
-    fn beneath<'a>(&'a self, directory: &'a EntryPath) -> impl Iterator<Item = &'a EntryPath> {
+    /// What is remembered beneath `directory`, in order.
+    pub(crate) fn beneath<'a>(&'a self, directory: &'a EntryPath) -> impl Iterator<Item = &'a EntryPath> {
         self.after(Some(directory))
             .map(|(path, _)| path)
             .take_while(|path| path.is_beneath(directory))

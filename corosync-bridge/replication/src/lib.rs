@@ -40,9 +40,11 @@
 //! | [`state`] | epoch, owner and position, and the file that keeps them |
 //! | [`record_log`] | records on disk that survive power cuts |
 //! | [`chunks`] | where a content is cut, for deltas |
+//! | [`clock`] | what the core asks of a wall clock |
 //! | [`coverage`] | which paths are replicated |
 
 pub mod chunks;
+pub mod clock;
 pub mod core;
 pub mod coverage;
 mod delta;
@@ -64,6 +66,7 @@ pub use crate::core::{
     Answer, Core, Event, MemberReport, Notice, Options, Refusal, Report, Request, RoleCause,
 };
 pub use bmc_bridge_control::{Position, Problem, Role, Switch, Sync, Transfer};
+pub use clock::{ClockError, WallClock};
 pub use coverage::{Coverage, Direction, Priority, Rule, Timing};
 pub use disk_tree::DiskTree;
 pub use path::EntryPath;

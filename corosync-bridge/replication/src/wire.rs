@@ -13,6 +13,8 @@
 mod decode;
 mod encode;
 
+use std::time::Duration;
+
 use crate::chunks::Chunk;
 use crate::digest::Digest;
 use crate::entry::{Attributes, Kind};
@@ -355,6 +357,17 @@ pub enum Message<'a> {
         /// How long it is, in bytes: [`STRETCH_BYTES`] at most.
         length: u64,
     },
+    /// What the Active's clock shows, or the question for it.
+    Time {
+        /// Epoch of the sender.
+        epoch: u64,
+        /// Who is asked or told.
+        target: NodeId,
+        /// Names the question; the answer has the same.
+        exchange: u64,
+        /// What the sender's clock shows, since 1970, to the nanosecond and up to the year 2554; `None` asks.
+        time: Option<Duration>,
+    },
 }
 
 impl<'a> Message<'a> {
@@ -391,6 +404,7 @@ mod kind {
     pub(super) const COPY: u8 = 14;
     pub(super) const HOLE: u8 = 15;
     pub(super) const LACKS: u8 = 21;
+    pub(super) const TIME: u8 = 24;
 }
 
 /// First bytes of each kind of operation.

@@ -54,3 +54,26 @@ fn a_change_and_a_removal_are_told_of_where_they_were_applied_and_nowhere_else()
     assert_eq!(applied(&mut pair, B), [1].into());
     assert_eq!(applied(&mut pair, A), [].into());
 }
+
+#[test]
+fn what_goes_with_its_directory_is_told_of() {
+    let mut pair = Pair::new();
+    pair.change(A, "/s/d", |path| fs::create_dir(path).unwrap());
+    pair.write(A, "/s/d/listened", "1");
+    pair.settle();
+    assert!(applied(&mut pair, B).contains(&2));
+    let moved = pair.nodes[&A].at("/s/e");
+    pair.change(A, "/s/d", |path| fs::rename(path, &moved).unwrap());
+    pair.change(A, "/s/e", |_| {});
+    pair.settle();
+    assert!(applied(&mut pair, B).contains(&2), "gone from where it was");
+    pair.change(A, "/s/e", |path| {
+        fs::rename(path, path.with_file_name("d")).unwrap();
+    });
+    pair.change(A, "/s/d", |_| {});
+    pair.settle();
+    assert!(applied(&mut pair, B).contains(&2), "come to where it was");
+    pair.change(A, "/s/d", |path| fs::remove_dir_all(path).unwrap());
+    pair.settle();
+    assert!(applied(&mut pair, B).contains(&2), "removed");
+}

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
+use std::time::Duration;
+
 use bmc_replication::chunks::Chunk;
 use bmc_replication::digest::Digest;
 use bmc_replication::entry::{Attributes, FileTime, Kind, Xattr};
@@ -252,6 +254,24 @@ fn every_message() -> Vec<(Message<'static>, String)> {
                 }],
             },
             format!("0b {seven} 00000002 0000000000000009 00000002 2f61 00000000"),
+        ),
+        (
+            Message::Time {
+                epoch: 7,
+                target: NodeId(2),
+                exchange: 9,
+                time: None,
+            },
+            format!("18 {seven} 00000002 0000000000000009 00"),
+        ),
+        (
+            Message::Time {
+                epoch: 7,
+                target: NodeId(2),
+                exchange: 9,
+                time: Some(Duration::new(1, 2)),
+            },
+            format!("18 {seven} 00000002 0000000000000009 01 000000003b9aca02"),
         ),
     ]
 }

@@ -219,6 +219,8 @@ impl Node {
     pub(crate) fn start_bridge(&mut self) {
         let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_corosync-bridge")));
         command.args(["--config-dir", "/mnt/lists", "--state-dir", "/mnt/state"]);
+        // All nodes of a test share the machine's clock.
+        command.arg("--no-time");
         self.bridge = Some(Process::start(&format!("bridge on {}", self.name), &mut command));
         self.expect("joined the group bmc-ha as ");
     }

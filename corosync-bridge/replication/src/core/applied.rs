@@ -31,7 +31,17 @@ impl Applied {
 }
 
 impl<T: Tree, S: StateStore> Core<T, S> {
-    /// Notes that `path` was applied here, or removed.
+    /// Notes that `path` was removed or came here, with all that is remembered beneath it.
+    pub(super) fn note_gone_or_come(&mut self, path: &EntryPath) {
+        let coverage = &self.coverage;
+        let beneath = self.index.beneath(path);
+        self.applied
+            .held
+            .extend(beneath.filter_map(|path| coverage.listened_entry(path)));
+        self.note_applied(path);
+    }
+
+    /// Notes that `path` was applied here.
     pub(super) fn note_applied(&mut self, path: &EntryPath) {
         self.applied.held.extend(self.coverage.listened_entry(path));
     }

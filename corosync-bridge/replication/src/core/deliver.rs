@@ -43,7 +43,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             | Message::Sign { epoch, .. }
             | Message::Signature { epoch, .. }
             | Message::Copy { epoch, .. }
-            | Message::Hole { epoch, .. } => *epoch,
+            | Message::Hole { epoch, .. }
+            | Message::Time { epoch, .. } => *epoch,
             Message::Hello(_) | Message::Promote { .. } => return,
         };
         // The fencing token: an older epoch changes nothing any more. A newer one is told of by Promote or
@@ -62,6 +63,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 reason,
                 ..
             } => return self.lacks_delivered(from, session, follows, path.as_ref(), reason, now),
+            Message::Time {
+                target,
+                exchange,
+                time,
+                ..
+            } if Some(target) == self.me => return self.time_delivered(from, exchange, time, now),
+            Message::Time { .. } => return,
             Message::Summary {
                 session,
                 last,

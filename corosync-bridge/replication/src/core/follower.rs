@@ -283,8 +283,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             Operation::Remove { path } => {
                 self.check_and_place(&path)?;
                 self.tree.remove(&path)?;
+                self.note_gone_or_come(&path);
                 self.index.remove(&path);
-                self.note_applied(&path);
                 Ok(())
             }
             Operation::EssentialInSync { session } => {
@@ -318,7 +318,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             }
         }
         let seen = self.tree.rename(from, to)?;
+        self.note_gone_or_come(from);
         self.index.rename(from, to);
+        self.note_gone_or_come(to);
         self.index.insert(to.clone(), Known { seen, ..known });
         Ok(())
     }

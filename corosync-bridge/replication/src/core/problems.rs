@@ -21,6 +21,8 @@ pub(super) enum Topic {
     Harden,
     /// An entry of the own copy, as the Active.
     Entry(EntryPath),
+    /// The wall clock.
+    Clock,
     /// Another member does not get on.
     Peer(NodeId),
     /// Another member sends what cannot be taken.

@@ -1,5 +1,7 @@
 //! Bytes to messages.
 
+use std::time::Duration;
+
 use super::{
     Hello, MAGIC, ManifestEntry, Message, Operation, Range, STRETCH_BYTES, SummaryRange, VERSION, kind,
     operation,
@@ -131,6 +133,16 @@ impl<'a> Input<'a> {
                 transfer: self.u64()?,
                 offset: self.u64()?,
                 length: self.stretch()?,
+            }),
+            kind::TIME => Ok(Message::Time {
+                epoch: self.u64()?,
+                target: self.node()?,
+                exchange: self.u64()?,
+                time: match self.byte()? {
+                    0 => None,
+                    1 => Some(Duration::from_nanos(self.u64()?)),
+                    other => return Err(value("a question or a time", other)),
+                },
             }),
             other => Err(value("the kind of message", other)),
         }

@@ -190,6 +190,21 @@ pub(super) fn message(message: &Message<'_>) -> Vec<u8> {
             put_u64(&mut out, *session);
             ranges.iter().for_each(|range| put_range(&mut out, range));
         }
+        Message::Time {
+            epoch,
+            target,
+            exchange,
+            time,
+        } => {
+            out.push(kind::TIME);
+            put_u64(&mut out, *epoch);
+            put_u32(&mut out, target.0);
+            put_u64(&mut out, *exchange);
+            out.push(u8::from(time.is_some()));
+            if let Some(time) = time {
+                put_u64(&mut out, u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+            }
+        }
     }
     out
 }

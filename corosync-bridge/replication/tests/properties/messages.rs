@@ -1,5 +1,7 @@
 //! Messages that the dice make up. Every field gets any value that it may have.
 
+use std::time::Duration;
+
 use bmc_replication::chunks::Chunk;
 use bmc_replication::digest::Digest;
 use bmc_replication::entry::{Attributes, FileTime, Kind, Xattr};
@@ -9,7 +11,7 @@ use bmc_replication::{EntryPath, NodeId, Position, Role, Switch, Sync};
 use crate::random::Dice;
 
 /// Every kind of message, as [`kind_of`] calls them.
-pub(crate) const KINDS: [&str; 23] = [
+pub(crate) const KINDS: [&str; 24] = [
     "Hello",
     "Promote",
     "Compare",
@@ -33,6 +35,7 @@ pub(crate) const KINDS: [&str; 23] = [
     "Signature",
     "Copy",
     "Hole",
+    "Time",
 ];
 
 /// What a message is called. A kind that is new has to be named here, in [`KINDS`], and made up in
@@ -54,6 +57,7 @@ pub(crate) fn kind_of(message: &Message<'_>) -> &'static str {
         Message::Copy { .. } => "Copy",
         Message::Hole { .. } => "Hole",
         Message::Lacks { .. } => "Lacks",
+        Message::Time { .. } => "Time",
         Message::Operation { operation, .. } => match operation {
             Operation::Put { .. } => "Put",
             Operation::PutTransferred { .. } => "PutTransferred",
@@ -71,7 +75,7 @@ pub(crate) fn kind_of(message: &Message<'_>) -> &'static str {
 /// Any message; `content` is what it carries where it carries any.
 pub(crate) fn some_message<'a>(dice: &mut Dice, content: &'a [u8]) -> Message<'a> {
     let epoch = dice.next();
-    match dice.below(16) {
+    match dice.below(17) {
         0 => Message::Hello(some_hello(dice)),
         1 => Message::Promote { epoch },
         2 => Message::Compare {
@@ -109,6 +113,12 @@ pub(crate) fn some_message<'a>(dice: &mut Dice, content: &'a [u8]) -> Message<'a
         7 => Message::Abandon {
             epoch,
             transfer: dice.next(),
+        },
+        15 => Message::Time {
+            epoch,
+            target: NodeId(dice.next() as u32),
+            exchange: dice.next(),
+            time: dice.one_in(2).then(|| Duration::from_nanos(dice.next())),
         },
         8 => Message::Summary {
             epoch,

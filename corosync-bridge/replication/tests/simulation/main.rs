@@ -13,6 +13,7 @@
     reason = "test code; simulated numbers are small"
 )]
 
+mod clock;
 mod disk;
 mod random;
 mod world;
@@ -61,6 +62,7 @@ fn whatever_happens_nothing_acknowledged_is_lost_and_peace_brings_equal_copies()
         total.renames += world.tally.renames;
         total.copies += world.tally.copies;
         total.holes += world.tally.holes;
+        total.clocks_set += world.tally.clocks_set;
         total.told += world.tally.told;
     }
     println!("schedules {seeds:?}: {total:?}");
@@ -79,6 +81,7 @@ fn whatever_happens_nothing_acknowledged_is_lost_and_peace_brings_equal_copies()
             ("rename", total.renames),
             ("delta", total.copies),
             ("hole", total.holes),
+            ("setting of a clock", total.clocks_set),
             ("word that something was applied", total.told),
         ] {
             assert!(count > 0, "no {what} ever happened: the schedules prove nothing");

@@ -14,6 +14,7 @@ use bmc_replication::{
     Request, Role, Rule, Switch, Sync, Timing,
 };
 
+use crate::clock::SimClock;
 use crate::disk::{Data, Disk, Image, SimState, SimTree, contents};
 use crate::random::Dice;
 
@@ -25,6 +26,10 @@ const MOVED: &str = "moved";
 
 /// Steps in which a healed world has to come to rest.
 const REST_STEPS: usize = 60_000;
+
+/// What the clocks of an Active and a Passive may differ, in milliseconds: the tolerance, half of the longest way there and
+/// back that is believed for what was left alone, and as much for what was measured.
+const CLOCKS_APART_MS: u64 = 50 + 125 + 125;
 
 /// How often `/p` is looked at.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -124,6 +129,7 @@ struct Node {
     marker: Role,
     island: usize,
     floor: Floor,
+    clock: SimClock,
 }
 
 /// A flush that was asked for: what it covers.
@@ -181,6 +187,7 @@ pub(crate) struct Tally {
     /// Copies that lacked something else, and kept what is essential.
     pub(crate) essential_stood: u64,
     pub(crate) told: u64,
+    pub(crate) clocks_set: u64,
 }
 
 impl World {
@@ -190,13 +197,17 @@ impl World {
         let fencing = !dice.one_in(4);
         let calm = [1, 3, 8][dice.below(3)];
         let nodes = (1..=count)
-            .map(|id| Node {
-                id: NodeId(id),
-                disk: Rc::default(),
-                bridge: None,
-                marker: Role::Passive,
-                island: 0,
-                floor: Floor::new(),
+            .map(|id| {
+                let disk = Rc::default();
+                Node {
+                    id: NodeId(id),
+                    clock: SimClock::new(&disk, &mut dice),
+                    disk,
+                    bridge: None,
+                    marker: Role::Passive,
+                    island: 0,
+                    floor: Floor::new(),
+                }
             })
             .collect();
         let mut world = Self {
@@ -409,12 +420,13 @@ impl World {
             resume_as_active: node.marker == Role::Active,
         };
         let placement = Placement::new(Rc::new(Everything));
-        let core = Core::new(
+        let mut core = Core::new(
             options,
             Rc::new(Everything),
             PlacedTree::new(SimTree::new(Rc::clone(&node.disk)), placement),
             SimState(Rc::clone(&node.disk)),
         );
+        core.share_time(Box::new(node.clock.clone()));
         node.bridge = Some(Bridge {
             core,
             inbox: VecDeque::new(),
@@ -898,6 +910,7 @@ impl World {
                 self.nodes[at].floor = floor;
             }
             Notice::Problem(_) => self.tally.problems += 1,
+            Notice::ClockSet { .. } => self.tally.clocks_set += 1,
             Notice::CompareStarted { .. } | Notice::CompareFinished { .. } => {}
         }
     }
@@ -1071,7 +1084,7 @@ impl World {
                     && bridge.outgoing.is_empty()
                     && bridge.hints.is_empty()
                     && !bridge.core.has_work(self.now)
-                    && (bridge.core.deadline().is_none() || is_well && periods_over <= self.now)
+                    && (waits_long(bridge.core.deadline(), self.now) || is_well && periods_over <= self.now)
             })
         })
     }
@@ -1115,6 +1128,12 @@ impl World {
             if let Some(received) = copy.remove(&path("/q")) {
                 copy.insert(path("/r"), received);
             }
+            let clocks = [&self.nodes[active].clock, &self.nodes[at].clock];
+            let apart_ms = clocks[0].ahead_ms().abs_diff(clocks[1].ahead_ms());
+            assert!(
+                clocks[1].disciplined() || apart_ms <= CLOCKS_APART_MS,
+                "the clock of {id} is {apart_ms} ms off"
+            );
             let differing: BTreeSet<&EntryPath> = image
                 .keys()
                 .chain(copy.keys())
@@ -1135,6 +1154,11 @@ impl World {
 
 fn is_moved(path: &EntryPath) -> bool {
     String::from_utf8_lossy(path.as_bytes()).contains(MOVED)
+}
+
+/// Nothing is waited for but the next hour's look at the clock.
+fn waits_long(deadline: Option<Duration>, now: Duration) -> bool {
+    deadline.is_none_or(|deadline| deadline > now + Duration::from_secs(600))
 }
 
 fn attributes(version: Version) -> Attributes {

@@ -43,9 +43,10 @@ impl Coverage for Configured {
         *entry == path("/etc/one") || (wide && !self.narrow)
     }
 
-    /// The file is entry 1 and what is in the directory entry 0.
+    /// The file is entry 1 and what is in the directory entry 0, but for one file, which is entry 2.
     fn listened_entry(&self, entry: &EntryPath) -> Option<usize> {
         match entry {
+            entry if *entry == path("/s/d/listened") => Some(2),
             entry if *entry == path("/etc/one") => Some(1),
             entry if entry.is_beneath(&path("/s")) => Some(0),
             _ => None,
