@@ -8,6 +8,7 @@ mod bad_input;
 mod failover;
 mod killed;
 mod labs;
+mod notify;
 mod ocf_tester;
 mod pacing;
 mod partition;
@@ -35,6 +36,7 @@ const SCENARIOS: &[&[Scenario]] = &[
     switchover::SCENARIOS,
     readiness::SCENARIOS,
     settings::SCENARIOS,
+    notify::SCENARIOS,
     pacing::SCENARIOS,
     killed::SCENARIOS,
     passive::SCENARIOS,
