@@ -481,6 +481,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             self.resume.deadline(),
             self.active.as_ref().and_then(Active::deadline),
             self.peers_deadline(),
+            self.switches.deadline(),
             self.schedule.deadline(),
             self.keeper.deadline(),
             self.time.due,

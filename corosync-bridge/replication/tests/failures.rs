@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bmc_replication::{Request, Sync};
+use bmc_replication::{Request, Switch, Sync};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 use support::{A, B, Pair};
 
@@ -155,4 +155,53 @@ fn a_demotion_goes_on_trying_until_its_deadline() {
         refused.starts_with("demote: gave up waiting for node 2: ") && refused.contains("/etc/one"),
         "{refused}"
     );
+}
+
+/// Where a Passive writes its next state is a directory: it cannot keep one, whoever it runs as.
+fn block_state(pair: &Pair) -> PathBuf {
+    let blocker = pair.nodes[&B].state.path().join("replication.state.next");
+    fs::create_dir(&blocker).unwrap();
+    blocker
+}
+
+#[test]
+fn a_switch_that_a_passive_cannot_keep_is_kept_as_soon_as_it_can() {
+    let mut pair = Pair::new();
+    let blocker = block_state(&pair);
+    let refused = pair.ask(A, Request::Disable).unwrap_err();
+    assert!(refused.contains("node 2 to take it over"), "{refused}");
+    let report = pair.nodes[&B].report();
+    assert_eq!(report.switch, Switch::On);
+    let told = &report.problems[0].message;
+    assert!(told.contains(blocker.to_str().unwrap()), "{told}");
+    fs::remove_dir(&blocker).unwrap();
+    pair.pass(NEXT_TRY);
+    let report = pair.nodes[&B].report();
+    assert_eq!((report.switch, report.problems), (Switch::Disabled, vec![]));
+    pair.nodes.get_mut(&B).unwrap().restart(false);
+    assert_eq!(pair.nodes[&B].report().switch, Switch::Disabled);
+}
+
+#[test]
+fn a_switch_that_a_passive_could_not_keep_is_not_kept_after_it_was_thrown_back() {
+    let mut pair = Pair::new();
+    let blocker = block_state(&pair);
+    pair.ask(A, Request::Disable).unwrap_err();
+    pair.ask(A, Request::Enable).unwrap();
+    assert_eq!(pair.nodes[&B].report().problems, []);
+    fs::remove_dir(&blocker).unwrap();
+    pair.pass(NEXT_TRY);
+    assert_eq!(pair.nodes[&B].report().switch, Switch::On);
+}
+
+#[test]
+fn a_switch_that_a_passive_could_not_keep_is_forgotten_with_the_active_that_threw_it() {
+    let mut pair = Pair::new();
+    let blocker = block_state(&pair);
+    pair.ask(A, Request::Disable).unwrap_err();
+    pair.membership(&[B]);
+    fs::remove_dir(&blocker).unwrap();
+    pair.pass(NEXT_TRY);
+    let report = pair.nodes[&B].report();
+    assert_eq!((report.switch, report.problems), (Switch::On, vec![]));
 }

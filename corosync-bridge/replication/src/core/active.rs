@@ -22,8 +22,8 @@ use crate::{EntryPath, NodeId, Position, Transfer};
 /// Changed entries that wait to be made durable here; above this everything is made durable at once.
 const UNHARDENED: usize = 256;
 
-/// Pause before an entry that could not be read, or a disk that could not be synced, is tried again.
-const RETRY: Duration = Duration::from_millis(500);
+/// Pause before an entry that could not be read, or a disk that could not be written, is tried again.
+pub(super) const RETRY: Duration = Duration::from_millis(500);
 
 /// Readings of a small file that changes while it is read, before it is left for later.
 const READINGS: usize = 3;

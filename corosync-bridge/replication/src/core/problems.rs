@@ -13,6 +13,8 @@ const KEPT: usize = 32;
 pub(super) enum Topic {
     /// The state on disk.
     State,
+    /// What the Active has said of the switch.
+    Switch,
     /// What is kept of every entry for the next start.
     Digests,
     /// The own copy, as a Passive.

@@ -97,6 +97,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if let Some(active) = &mut self.active {
             active.retry_due(now);
         }
+        self.retry_switch(now);
         self.keep_schedule(now);
         self.try_resume(now);
     }
@@ -192,6 +193,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.resume = Resume::No;
         self.announce = true;
         self.problems.clear(&Topic::State);
+        self.owe_no_switch();
         self.problems.clear(&Topic::Copy);
         self.problems.clear_active();
         self.problems.clear_refused();
@@ -309,7 +311,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             self.lose_source();
         }
         if self.source == Some(from) {
-            self.take_over_switch(hello.switch);
+            self.take_over_switch(hello.switch, now);
         }
         self.try_resume(now);
     }
@@ -344,6 +346,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.stop_following();
         self.source = None;
         self.announce |= self.switches.end_pause();
+        self.owe_no_switch();
         if self.role == Role::Passive && self.sync != Sync::InSync && self.sync != Sync::NoSource {
             self.sync = Sync::NoSource;
             self.announce = true;

@@ -4,9 +4,15 @@
 //! which would grow without bound, but as the fact that something did: everything is looked at again before
 //! anything travels.
 //!
+//! A member shows the switch as it has kept it: who asked for it is answered once it would survive. A member whose disk
+//! does not take it stays as it was, and tries again.
+//!
 //! A demotion sends what there is, whatever the switch says: the next Active would overwrite what was held back, and
 //! nobody would know.
 
+use std::time::Duration;
+
+use super::active::RETRY;
 use super::requests::{Refusal, Request};
 use super::schedule::Occasion;
 use super::{Core, Topic};
@@ -20,6 +26,8 @@ pub(super) struct Switches {
     pub(super) position: Switch,
     /// Something changed that was not looked at.
     missed: bool,
+    /// When to try again to keep what the Active has said.
+    retry_at: Option<Duration>,
 }
 
 impl Switches {
@@ -28,7 +36,12 @@ impl Switches {
         Self {
             position: if disabled { Switch::Disabled } else { Switch::On },
             missed: false,
+            retry_at: None,
         }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        self.retry_at
     }
 
     pub(super) fn miss(&mut self) {
@@ -97,14 +110,38 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     /// What the Active has said.
-    pub(super) fn take_over_switch(&mut self, switch: Switch) {
-        if self.role == Role::Active || self.switches.position == switch {
+    pub(super) fn take_over_switch(&mut self, switch: Switch, now: Duration) {
+        if self.role == Role::Active {
+            return;
+        }
+        self.owe_no_switch();
+        if self.switches.position == switch {
             return;
         }
         match self.keep_switch(switch) {
             Ok(()) => self.announce = true,
-            Err(error) => self.problem(Topic::State, error.to_string()),
+            Err(error) => {
+                self.switches.retry_at = Some(now + RETRY);
+                self.problem(Topic::Switch, error.to_string());
+            }
         }
+    }
+
+    /// Takes over again what could not be kept.
+    pub(super) fn retry_switch(&mut self, now: Duration) {
+        if self.switches.retry_at.take_if(|at| *at <= now).is_none() {
+            return;
+        }
+        let source = self.source.and_then(|node| self.peers.get(node));
+        if let Some(hello) = source.and_then(|peer| peer.hello) {
+            self.take_over_switch(hello.switch, now);
+        }
+    }
+
+    /// Nothing that the Active has said is still to be kept, or there is no Active to say it.
+    pub(super) fn owe_no_switch(&mut self) {
+        self.switches.retry_at = None;
+        self.problems.clear(&Topic::Switch);
     }
 
     /// A member that has not taken the switch over yet.
