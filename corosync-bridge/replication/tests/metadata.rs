@@ -176,6 +176,28 @@ fn what_changed_in_a_directory_while_it_was_renamed_is_not_missed() {
 }
 
 #[test]
+fn what_is_in_a_directory_that_was_made_anew_does_not_move_with_the_old_one() {
+    let mut pair = pair_with_a_full_directory();
+    let [d, moved] = ["/s/d", "/s/moved"].map(|at| pair.nodes[&A].at(at));
+    fs::rename(&d, &moved).unwrap();
+    fs::create_dir(&d).unwrap();
+    fs::write(d.join("file1"), "new").unwrap();
+    // The kernel had told of the file before, and of the rest comes to tell only now.
+    for at in ["/s/d/file1", "/s/moved", "/s/d"] {
+        pair.change(A, at, |_| {});
+    }
+    while pair.turn() {
+        let copy = pair.read(B, "/s/moved/file1");
+        assert!(
+            copy.is_none_or(|copy| copy == [1; 10_000]),
+            "that was never there"
+        );
+    }
+    assert_eq!(pair.read(B, "/s/d/file1").unwrap(), b"new");
+    pair.assert_alike();
+}
+
+#[test]
 fn a_renamed_large_file_moves_also_over_another_one() {
     let mut pair = pair_with_a_full_directory();
     rename(

@@ -414,18 +414,18 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             Inspection::Present(found) => found,
         };
         self.owe_hardening(path);
-        if let Some(above) = self.unannounced_above(path) {
-            // The directory first; it is searched, and finds this one again.
+        if let Some(above) = self.unannounced_above(path)? {
+            // The directory first; it is searched, but not for what travels at other times than itself.
             let lost = self
                 .active
                 .as_ref()
                 .is_some_and(|active| active.is_unreadable(&above));
+            if !lost {
+                // Barriers behind a large content still wait for it.
+                self.look_later(path, place);
+            }
             if let Some(active) = &mut self.active {
                 active.queue.push_front(vec![above]);
-            }
-            if !lost && place == Place::Bulk {
-                // Barriers behind this content still wait for it.
-                self.look_later(path, place);
             }
             return Ok(Looked::Done);
         }
@@ -469,16 +469,35 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
     }
 
-    /// The topmost covered directory above `path` that was never announced.
-    fn unannounced_above(&self, path: &EntryPath) -> Option<EntryPath> {
-        std::iter::successors(path.parent(), EntryPath::parent)
+    /// The directory that has to be announced before what is in it at `path`.
+    fn unannounced_above(&mut self, path: &EntryPath) -> Result<Option<EntryPath>, TreeError> {
+        let topmost = std::iter::successors(path.parent(), EntryPath::parent)
             .filter(|above| self.coverage.covers(above))
             .filter(|above| {
                 self.index
                     .get(above)
                     .is_none_or(|known| known.kind != Kind::Directory)
             })
-            .last()
+            .last();
+        match topmost {
+            None => self.replaced_above(path),
+            above => Ok(above),
+        }
+    }
+
+    /// The directory that `path` is in, where it was made anew since it was announced. The one announced may have
+    /// been moved away: told of as in that one, what is new here would be moved along.
+    fn replaced_above(&mut self, path: &EntryPath) -> Result<Option<EntryPath>, TreeError> {
+        let announced = path
+            .parent()
+            .and_then(|above| Some((self.index.get(&above)?.seen, above)));
+        let Some((announced, above)) = announced else {
+            return Ok(None);
+        };
+        Ok(match self.tree.inspect(&above, Some(&announced))? {
+            Inspection::Present(found) if !found.seen.stamp.is_same_inode(&announced.stamp) => Some(above),
+            Inspection::Present(_) | Inspection::Absent | Inspection::Unchanged => None,
+        })
     }
 
     fn examine_file(
