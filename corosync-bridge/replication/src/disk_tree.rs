@@ -16,11 +16,12 @@
 
 mod attributes;
 mod stage;
+mod syncing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -44,9 +45,12 @@ const SETTLED_AFTER: Duration = Duration::from_millis(100);
 /// of one.
 const SETTLED_AFTER_COARSE: Duration = Duration::from_secs(3);
 
-/// Up to this many entries are synced one by one, above it by syncfs(2). Many fsync(2) of clean files cost little;
-/// syncfs(2) waits for whatever else anybody wrote to the file system, which may take seconds.
+/// Up to this many entries are synced by themselves, above it by syncfs(2), which waits for whatever else anybody wrote
+/// to the file system: that may take seconds.
 const SYNC_EACH: usize = 4096;
+
+/// Files that are open at once to be synced.
+const SYNC_TOGETHER: usize = 128;
 
 /// Tries of openat2(2) when a rename elsewhere disturbs it; openat2(2) asks for the repetition.
 const OPEN_TRIES: usize = 64;
@@ -304,16 +308,48 @@ impl DiskTree {
         Ok(())
     }
 
-    /// Syncs `path`, or, when it is gone, the nearest directory above it.
-    fn sync_one(&self, path: &EntryPath) -> Result<(), Errno> {
+    /// Syncs each path, or, when it is gone, the nearest directory above it.
+    fn sync_each(&self, paths: &[&EntryPath]) -> Result<(), TreeError> {
+        for paths in paths.chunks(SYNC_TOGETHER) {
+            let files = paths
+                .iter()
+                .map(|path| self.open_to_sync(path).map_err(failed("sync", path)))
+                .collect::<Result<Vec<_>, _>>()?;
+            let files: Vec<_> = files.iter().map(AsFd::as_fd).collect();
+            for (path, synced) in paths.iter().zip(syncing::sync_all(&files)) {
+                synced.map_err(failed("sync", path))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn open_to_sync(&self, path: &EntryPath) -> Result<OwnedFd, Errno> {
         match self.open_readable(path) {
-            Ok((fd, _)) => rustix::fs::fsync(&fd),
+            Ok((fd, _)) => Ok(fd),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => match path.parent() {
-                Some(parent) => self.sync_one(&parent),
-                None => rustix::fs::fsync(&self.root),
+                Some(parent) => self.open_to_sync(&parent),
+                None => self.open_directory(None),
             },
             Err(error) => Err(error),
         }
+    }
+
+    /// Everything configured that is there; none when it is too much to be synced by itself.
+    fn everything(&mut self) -> Result<Option<Vec<EntryPath>>, TreeError> {
+        let mut pending = self.coverage.roots();
+        let above: BTreeSet<EntryPath> = pending.iter().filter_map(EntryPath::parent).collect();
+        let mut found: Vec<EntryPath> = pending.iter().cloned().chain(above).collect();
+        while let Some(path) = pending.pop() {
+            let names = self.list(&path)?;
+            let children = names.iter().filter_map(|name| path.join(name).ok());
+            let children: Vec<_> = children.filter(|child| self.coverage.covers(child)).collect();
+            found.extend_from_slice(&children);
+            pending.extend(children);
+            if found.len() > SYNC_EACH {
+                return Ok(None);
+            }
+        }
+        Ok(Some(found))
     }
 
     fn sync_file_systems(&self) -> Result<(), TreeError> {
@@ -444,27 +480,14 @@ impl Tree for DiskTree {
 
     fn harden(&mut self, paths: &[EntryPath]) -> Result<(), TreeError> {
         let parents: BTreeSet<EntryPath> = paths.iter().filter_map(EntryPath::parent).collect();
-        for path in paths.iter().chain(&parents) {
-            self.sync_one(path).map_err(failed("sync", path))?;
-        }
-        Ok(())
+        self.sync_each(&paths.iter().chain(&parents).collect::<Vec<_>>())
     }
 
     fn harden_all(&mut self) -> Result<(), TreeError> {
-        let mut pending = self.coverage.roots();
-        let above: BTreeSet<EntryPath> = pending.iter().filter_map(EntryPath::parent).collect();
-        for _ in 0..SYNC_EACH {
-            let Some(path) = pending.pop() else {
-                return above
-                    .iter()
-                    .try_for_each(|path| self.sync_one(path).map_err(failed("sync", path)));
-            };
-            self.sync_one(&path).map_err(failed("sync", &path))?;
-            let names = self.list(&path)?;
-            let children = names.iter().filter_map(|name| path.join(name).ok());
-            pending.extend(children.filter(|child| self.coverage.covers(child)));
+        match self.everything()? {
+            Some(paths) => self.sync_each(&paths.iter().collect::<Vec<_>>()),
+            None => self.sync_file_systems(),
         }
-        self.sync_file_systems()
     }
 
     fn stage(&mut self, path: &EntryPath) -> Result<DiskStage, TreeError> {
@@ -518,9 +541,7 @@ impl Tree for DiskTree {
     fn sync(&mut self) -> Result<(), TreeError> {
         // Kept until all of it is durable: what failed once has to be tried again.
         self.give_mtimes_back()?;
-        for path in &self.unsynced {
-            self.sync_one(path).map_err(failed("sync", path))?;
-        }
+        self.sync_each(&self.unsynced.iter().collect::<Vec<_>>())?;
         self.unsynced.clear();
         self.disturbed.clear();
         if std::mem::take(&mut self.root_unsynced) {

@@ -3,12 +3,12 @@
 use std::fs::File;
 use std::io::Write;
 use std::num::NonZeroU64;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Advice, Mode, OFlags, SeekFrom, Stat};
 use rustix::io::Errno;
 
-use super::{attributes, failed};
+use super::{attributes, failed, syncing};
 use crate::EntryPath;
 use crate::tree::{Complete, Stage, TreeError};
 
@@ -104,13 +104,21 @@ pub(super) fn seal(batch: Vec<Complete<DiskStage>>) -> Vec<Result<Complete<DiskS
         // Starts to write it, so that they are written side by side; the sync below says whether that failed.
         let _ = rustix::fs::fadvise(&complete.stage.file, 0, None, Advice::DontNeed);
     }
+    let attributed: Vec<_> = batch
+        .iter()
+        .map(|complete| {
+            attributes::apply(&complete.stage.file, &complete.attributes)
+                .map_err(failed("set attributes of the new content of", &complete.path))
+        })
+        .collect();
+    let files: Vec<BorrowedFd<'_>> = batch.iter().map(|complete| complete.stage.file.as_fd()).collect();
+    let synced = syncing::sync_all(&files);
     batch
         .into_iter()
-        .map(|complete| {
-            let file = &complete.stage.file;
-            attributes::apply(file, &complete.attributes)
-                .map_err(failed("set attributes of the new content of", &complete.path))?;
-            rustix::fs::fsync(file).map_err(failed("sync the new content of", &complete.path))?;
+        .zip(attributed.into_iter().zip(synced))
+        .map(|(complete, (attributed, synced))| {
+            attributed?;
+            synced.map_err(failed("sync the new content of", &complete.path))?;
             Ok(complete)
         })
         .collect()
