@@ -55,6 +55,8 @@ pub(crate) struct Watcher {
     /// Files that were written and not closed, and when they are hinted all the same.
     unsettled: BTreeMap<PathBuf, Instant>,
     blind: Option<Blind>,
+    /// The problem that was logged last: one that stays is not logged again.
+    told: Option<String>,
 }
 
 /// A part of the tree could not be watched.
@@ -72,6 +74,7 @@ impl Watcher {
             kernel: None,
             unsettled: BTreeMap::new(),
             blind: None,
+            told: None,
         }
     }
 
@@ -80,6 +83,10 @@ impl Watcher {
         if self.kernel.is_some() {
             return;
         }
+        self.watch(now);
+    }
+
+    fn watch(&mut self, now: Instant) {
         self.blind = None;
         match Kernel::new() {
             Ok(kernel) => {
@@ -123,8 +130,9 @@ impl Watcher {
             self.unsettled.remove(&path);
             hints.changed.insert(path);
         }
-        if let Some(blind) = self.blind.as_mut().filter(|blind| blind.next_rescan <= now) {
-            blind.next_rescan = now + UNWATCHED_RESCAN;
+        if self.blind.as_ref().is_some_and(|blind| blind.next_rescan <= now) {
+            // What kept a directory from being watched may be over.
+            self.watch(now);
             hints.everything = true;
         }
         hints
@@ -268,7 +276,10 @@ impl Watcher {
         }
         let seconds = UNWATCHED_RESCAN.as_secs();
         let problem = format!("{problem}; comparing everything every {seconds} s instead");
-        log::warning(&problem);
+        if self.told.as_ref() != Some(&problem) {
+            log::warning(&problem);
+            self.told = Some(problem.clone());
+        }
         self.blind = Some(Blind {
             problem,
             next_rescan: now + UNWATCHED_RESCAN,

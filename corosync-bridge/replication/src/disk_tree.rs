@@ -192,7 +192,7 @@ impl DiskTree {
                 let target = rustix::fs::readlinkat(&by_path, "", Vec::new())?.into_bytes();
                 Ok(Inspection::Present(Found {
                     body: Body::Link(target),
-                    attributes: attributes::of_link(&stat),
+                    attributes: attributes::of_link(&by_path, &stat)?,
                     seen,
                 }))
             }

@@ -5,7 +5,9 @@
 mod support;
 
 use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use bmc_replication::Event;
@@ -265,5 +267,76 @@ fn a_file_that_took_over_an_inode_number_is_not_taken_for_the_old_one() {
     let _used_again = fs::metadata(&n).unwrap().ino() == before;
     pair.change(A, "/s/n", |_| {});
     pair.change(A, "/s/d/e/large", |_| {});
+    pair.assert_alike();
+}
+
+/// Sets an extended attribute of what is at `path` itself, be it a link.
+fn set_attribute(path: &Path, name: &str, value: &[u8]) {
+    rustix::fs::lsetxattr(path, name, value, rustix::fs::XattrFlags::empty()).unwrap();
+}
+
+#[test]
+fn attributes_alone_carry_over_of_every_kind_of_entry() {
+    let mut pair = Pair::new();
+    pair.write(A, "/s/file", "1");
+    pair.change(A, "/s/d", |path| fs::create_dir(path).unwrap());
+    pair.change(A, "/s/link", |path| symlink("nowhere", path).unwrap());
+    pair.assert_alike();
+    // Version 2, CAP_CHOWN permitted and effective.
+    let capability = [1, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    // Version 2; the owner reads and writes, user 12 reads, the mask leaves it, others nothing.
+    let mut acl = vec![2, 0, 0, 0];
+    for (tag, permissions, id) in [
+        (1_u16, 6_u16, !0_u32),
+        (2, 4, 12),
+        (4, 4, !0),
+        (16, 4, !0),
+        (32, 0, !0),
+    ] {
+        acl.extend(
+            tag.to_le_bytes()
+                .into_iter()
+                .chain(permissions.to_le_bytes())
+                .chain(id.to_le_bytes()),
+        );
+    }
+    let attributes: [(&str, &str, &[u8]); 6] = [
+        ("/s/file", "user.comment", b"on a file"),
+        ("/s/file", "security.capability", &capability),
+        ("/s/file", "system.posix_acl_access", &acl),
+        ("/s/d", "system.posix_acl_default", &acl),
+        ("/s/d", "user.empty", b""),
+        ("/s/link", "trusted.comment", b"on a link"),
+    ];
+    for (at, name, value) in attributes {
+        pair.change(A, at, |path| set_attribute(path, name, value));
+        pair.assert_alike();
+    }
+    for at in ["/s/file", "/s/d", "/s/link"] {
+        pair.change(A, at, |path| {
+            std::os::unix::fs::lchown(path, Some(12), Some(34)).unwrap();
+        });
+        pair.assert_alike();
+    }
+    pair.change(A, "/s/link", |path| {
+        rustix::fs::lremovexattr(path, "trusted.comment").unwrap();
+    });
+    pair.assert_alike();
+}
+
+#[test]
+fn odd_names_and_deep_trees_carry_over() {
+    let mut pair = Pair::new();
+    let odd = std::ffi::OsStr::from_bytes(b"\xff\xfe \n");
+    let mut deep = pair.nodes[&A].at("/s/deep");
+    for _ in 0..14 {
+        deep.push("d".repeat(250));
+    }
+    pair.change(A, "/s/deep", |path| {
+        fs::create_dir_all(&deep).unwrap();
+        fs::write(deep.join("file"), "deep").unwrap();
+        fs::write(path.join(odd), "odd").unwrap();
+        fs::create_dir(path.join("empty")).unwrap();
+    });
     pair.assert_alike();
 }

@@ -1,8 +1,8 @@
 //! Owner, mode, times and extended attributes.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use rustix::fs::{AtFlags, Gid, Mode, Stat, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
 use rustix::io::Errno;
 
 use super::file_time;
@@ -26,15 +26,15 @@ pub(super) fn of(fd: &OwnedFd, stat: &Stat) -> Result<Attributes, Errno> {
     })
 }
 
-/// Attributes of a symbolic link. It has no mode of its own, and no extended attributes that are settings.
-pub(super) fn of_link(stat: &Stat) -> Attributes {
-    Attributes {
+/// Attributes of a symbolic link that is open by its path. It has no mode of its own.
+pub(super) fn of_link(link: &OwnedFd, stat: &Stat) -> Result<Attributes, Errno> {
+    Ok(Attributes {
         mode: 0,
         uid: stat.st_uid,
         gid: stat.st_gid,
         mtime: file_time(stat.st_mtime, stat.st_mtime_nsec),
-        xattrs: Vec::new(),
-    }
+        xattrs: xattrs(link)?,
+    })
 }
 
 /// Gives an open file or directory these attributes. The owner first: changing it takes set-id bits and
@@ -74,6 +74,9 @@ pub(super) fn apply_to_link(directory: &OwnedFd, name: &[u8], wanted: &Attribute
         Some(Gid::from_raw(wanted.gid)),
         AtFlags::SYMLINK_NOFOLLOW,
     )?;
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let link = rustix::fs::openat(directory, name, flags, Mode::empty())?;
+    apply_xattrs(&link, &wanted.xattrs)?;
     rustix::fs::utimensat(
         directory,
         name,
@@ -102,24 +105,39 @@ fn is_carried(name: &[u8]) -> bool {
         || !(name.starts_with(b"security.") || name.starts_with(b"trusted.overlay."))
 }
 
-fn xattrs(fd: &OwnedFd) -> Result<Vec<Xattr>, Errno> {
+/// Where the system takes an open file, directory or symbolic link itself for a path: a link has no other way to
+/// its extended attributes that cannot be led astray.
+fn itself(fd: impl AsFd) -> String {
+    format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())
+}
+
+fn xattrs(fd: impl AsFd) -> Result<Vec<Xattr>, Errno> {
+    let itself = itself(fd);
     for _ in 0..XATTR_TRIES {
-        match try_xattrs(fd) {
+        match try_xattrs(&itself) {
             // One grew or went between being measured and being read.
             Err(Errno::RANGE | Errno::NODATA) => {}
-            outcome => return outcome,
+            outcome => return outcome.map_err(never_absent),
         }
     }
     Err(Errno::AGAIN)
 }
 
-fn try_xattrs(fd: &OwnedFd) -> Result<Vec<Xattr>, Errno> {
+/// What is open is there. It is /proc that is missing.
+fn never_absent(error: Errno) -> Errno {
+    match error {
+        Errno::NOENT => Errno::NOSYS,
+        other => other,
+    }
+}
+
+fn try_xattrs(itself: &str) -> Result<Vec<Xattr>, Errno> {
     let mut xattrs = Vec::new();
     let mut bytes = 0;
-    for name in xattr_names(fd)?.into_iter().filter(|name| is_carried(name)) {
-        let mut value = vec![0; rustix::fs::fgetxattr_query(fd, name.as_slice())?];
+    for name in xattr_names(itself)?.into_iter().filter(|name| is_carried(name)) {
+        let mut value = vec![0; rustix::fs::getxattr_query(itself, name.as_slice())?];
         if !value.is_empty() {
-            let length = rustix::fs::fgetxattr(fd, name.as_slice(), value.as_mut_slice())?;
+            let length = rustix::fs::getxattr(itself, name.as_slice(), value.as_mut_slice())?;
             value.truncate(length);
         }
         bytes += name.len() + value.len();
@@ -132,13 +150,13 @@ fn try_xattrs(fd: &OwnedFd) -> Result<Vec<Xattr>, Errno> {
     Ok(xattrs)
 }
 
-fn xattr_names(fd: impl AsFd) -> Result<Vec<Vec<u8>>, Errno> {
-    let size = match rustix::fs::flistxattr_query(&fd) {
+fn xattr_names(itself: &str) -> Result<Vec<Vec<u8>>, Errno> {
+    let size = match rustix::fs::listxattr_query(itself) {
         Ok(0) | Err(Errno::NOTSUP) => return Ok(Vec::new()),
         outcome => outcome?,
     };
     let mut list = vec![0; size];
-    let length = rustix::fs::flistxattr(&fd, list.as_mut_slice())?;
+    let length = rustix::fs::listxattr(itself, list.as_mut_slice())?;
     list.truncate(length);
     Ok(list
         .split(|&byte| byte == 0)
@@ -148,13 +166,15 @@ fn xattr_names(fd: impl AsFd) -> Result<Vec<Vec<u8>>, Errno> {
 }
 
 fn apply_xattrs(fd: impl AsFd, wanted: &[Xattr]) -> Result<(), Errno> {
-    for name in xattr_names(&fd)? {
+    let itself = itself(fd);
+    for name in xattr_names(&itself).map_err(never_absent)? {
         if is_carried(&name) && !wanted.iter().any(|xattr| xattr.name == name) {
-            rustix::fs::fremovexattr(&fd, name.as_slice())?;
+            rustix::fs::removexattr(&itself, name.as_slice())?;
         }
     }
     for xattr in wanted.iter().filter(|xattr| is_carried(&xattr.name)) {
-        rustix::fs::fsetxattr(&fd, xattr.name.as_slice(), &xattr.value, XattrFlags::empty())?;
+        rustix::fs::setxattr(&itself, xattr.name.as_slice(), &xattr.value, XattrFlags::empty())
+            .map_err(never_absent)?;
     }
     Ok(())
 }
