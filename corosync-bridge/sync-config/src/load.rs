@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use crate::carried_out;
 use crate::check;
 use crate::config::SyncConfig;
 use crate::diagnostic::{self, Diagnostic, MOST_TOLD, Mistake};
@@ -26,11 +27,12 @@ impl SyncConfig {
     /// # Errors
     /// [`ConfigError`] names everything that is wrong and where it stands.
     pub fn load_dir(directory: &Path) -> Result<Self, ConfigError> {
-        Self::load_files(&list(directory)?, &[])
+        Self::load_files(&list(directory)?, None)
     }
 
     /// Loads files and directories as one configuration: a file whatever its name is, a directory as
-    /// [`SyncConfig::load_dir`] does. No entry may touch the directories `kept`, which are the bridge's own.
+    /// [`SyncConfig::load_dir`] does. For whoever is going to carry it out: no entry may touch the directories `kept`,
+    /// which are the bridge's own, or ask for what this version does not do.
     ///
     /// # Errors
     /// As [`SyncConfig::load_dir`].
@@ -43,10 +45,10 @@ impl SyncConfig {
                 files.push(path.clone());
             }
         }
-        Self::load_files(&files, kept)
+        Self::load_files(&files, Some(kept))
     }
 
-    fn load_files(files: &[PathBuf], kept: &[&Path]) -> Result<Self, ConfigError> {
+    fn load_files(files: &[PathBuf], kept: Option<&[&Path]>) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
         let mut drafts = Vec::new();
         for file in files {
@@ -55,7 +57,10 @@ impl SyncConfig {
             }
             drafts.extend(read(file, read_bounded(file)?, &mut problems));
         }
-        overlap::check(&drafts, kept, &mut problems);
+        overlap::check(&drafts, kept.unwrap_or_default(), &mut problems);
+        if kept.is_some() {
+            carried_out::check(&drafts, &mut problems);
+        }
         if problems.is_empty() {
             Ok(Self::assemble(drafts))
         } else {
