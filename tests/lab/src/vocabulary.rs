@@ -165,25 +165,28 @@ impl Lab {
     /// # Errors
     /// [`LabError::Deadline`] with what was there instead.
     pub fn wait_passive_in_sync(&self, active: Node, within: Duration) -> Result<()> {
+        let what = format!("{} as a Passive in sync", active.sibling());
+        wait::until(&what, within, || self.passive_in_sync(active))
+    }
+
+    fn passive_in_sync(&self, active: Node) -> Result<Look<()>> {
         let passive = active.sibling();
-        wait::until(&format!("{passive} as a Passive in sync"), within, || {
-            let view = self.cluster_seen_by(active)?;
-            if !view.online(passive) || !view.runs("settings", passive, "Unpromoted") {
-                return Ok(Look::NotYet(view.to_string()));
-            }
-            let (source, copy) = (self.bridge_status(active)?, self.bridge_status(passive)?);
-            let caught_up = source.role == Role::Active
-                && copy.sync == Sync::InSync
-                && copy.position == source.position
-                && source
-                    .members
-                    .iter()
-                    .all(|member| member.lag_ms.unwrap_or_default() == 0);
-            Ok(if caught_up {
-                Look::Found(())
-            } else {
-                Look::NotYet(format!("source {source:?}, copy {copy:?}"))
-            })
+        let view = self.cluster_seen_by(active)?;
+        if !view.online(passive) || !view.runs("settings", passive, "Unpromoted") {
+            return Ok(Look::NotYet(view.to_string()));
+        }
+        let (source, copy) = (self.bridge_status(active)?, self.bridge_status(passive)?);
+        let caught_up = source.role == Role::Active
+            && copy.sync == Sync::InSync
+            && copy.position == source.position
+            && source
+                .members
+                .iter()
+                .all(|member| member.lag_ms.unwrap_or_default() == 0);
+        Ok(if caught_up {
+            Look::Found(())
+        } else {
+            Look::NotYet(format!("source {source:?}, copy {copy:?}"))
         })
     }
 
@@ -215,7 +218,7 @@ impl Lab {
     pub fn settle(&self) -> Result<Node> {
         self.restore()?;
         let mut forgiven = false;
-        let active = wait::until("a cluster at rest", deadline::SETTLE, || {
+        wait::until("a cluster at rest", deadline::SETTLE, || {
             let view = self.cluster()?;
             if let Some(reason) = view.unrest() {
                 // Failures that the scenario caused keep a resource where it is; forgive them once they are all in.
@@ -228,10 +231,13 @@ impl Lab {
                 }
                 return Ok(Look::NotYet(reason));
             }
-            self.active().map(Look::Found)
-        })?;
-        self.wait_passive_in_sync(active, deadline::SETTLE)?;
-        Ok(active)
+            // Who is the Active may yet change: a death that nobody has noticed looks like rest.
+            let active = self.active()?;
+            Ok(match self.passive_in_sync(active)? {
+                Look::Found(()) => Look::Found(active),
+                Look::NotYet(reason) => Look::NotYet(reason),
+            })
+        })
     }
 }
 
