@@ -35,6 +35,10 @@ use crate::{log, narrate, readiness};
 use joining::Joining;
 use requests::Requests;
 
+/// How long the core works before everybody else has a turn again; the step it is at then is finished. Longer keeps
+/// clients and messages waiting, shorter spends more on asking who has something than on the work.
+const TURN: Duration = Duration::from_millis(2);
+
 /// The bridge.
 pub(crate) struct Daemon {
     core: Core<PlacedTree<DiskTree>, StateFile>,
@@ -104,13 +108,22 @@ impl Daemon {
         }
     }
 
-    /// Lets the core do what is due, and one bounded piece of what there is to do.
+    /// Lets the core do what is due, and what there is to do for a while.
     fn work(&mut self) {
+        let began = Instant::now();
         let now = self.core_now();
         if self.core.deadline().is_some_and(|deadline| deadline <= now) {
             self.core.handle(&Event::Tick, now);
         }
-        self.core.work(now);
+        loop {
+            let now = self.core_now();
+            self.core.work(now);
+            if began.elapsed() >= TURN || !self.core.has_work(now) {
+                return;
+            }
+            // What was found travels while more is looked for.
+            self.send();
+        }
     }
 
     /// Tells the core which paths may have changed.

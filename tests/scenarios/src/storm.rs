@@ -4,7 +4,7 @@
 mod writer;
 
 use std::env;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -27,8 +27,10 @@ const ACKNOWLEDGED: &str = "/var/lib/phosphor-settings-manager/settings/acknowle
 
 /// Rounds in an ordinary run: each kind of death once. `BMC_STORM_ROUNDS` asks for more.
 const ROUNDS: u64 = 3;
-/// Flushes before something dies, at most.
+/// Flushes before something dies: at most so many, unless the storm takes longer to rise.
 const FLUSHES: usize = 6;
+/// Operations before something dies, at least: fewer are no storm.
+const OPERATIONS: u64 = 300;
 /// How long a flush may take while everybody is alive.
 const FLUSH_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -95,17 +97,17 @@ fn one_round(lab: &Lab, dice: &mut Dice, death: Death, acknowledged: &mut u64) -
     };
     let (flushes, pause) = (1 + dice.below(FLUSHES), dice.below(3));
     let mut writer = Writer::new(lab.inside(active, FOLDER)?, dice.next());
-    let stop = AtomicBool::new(false);
-    let written = thread::scope(|scope| {
+    let (stop, written) = (AtomicBool::new(false), AtomicU64::new(0));
+    thread::scope(|scope| {
         let writes = scope.spawn(|| {
-            let mut written = 0_u64;
             // It ends as well when its BMC does.
             while !stop.load(Ordering::Relaxed) && writer.write_something() {
-                written += 1;
+                written.fetch_add(1, Ordering::Relaxed);
             }
-            written
         });
-        let outcome = (0..flushes)
+        let rises = || written.load(Ordering::Relaxed) < OPERATIONS && !writes.is_finished();
+        let outcome = (0..)
+            .take_while(|flush| *flush < flushes || rises())
             .try_for_each(|_| flushed(lab, active, acknowledged))
             .and_then(|()| {
                 // Now and then one is under way.
@@ -117,11 +119,13 @@ fn one_round(lab: &Lab, dice: &mut Dice, death: Death, acknowledged: &mut u64) -
                 death.comes_to(lab, victim)
             });
         stop.store(true, Ordering::Relaxed);
-        let written = writes.join().unwrap_or_default();
-        outcome.map(|()| written)
+        outcome
     })?;
+    let written = written.into_inner();
     eprintln!("    {death:?} of {victim}, Active was {active}: {written} operations, {acknowledged} flushes");
-    ensure(written > 50, || format!("only {written} operations are no storm"))?;
+    ensure(written >= OPERATIONS, || {
+        format!("only {written} operations are no storm")
+    })?;
 
     let active = lab.settle()?;
     let found: u64 = lab

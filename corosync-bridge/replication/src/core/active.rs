@@ -33,8 +33,10 @@ const READINGS: usize = 3;
 pub(super) struct Active<F> {
     /// Sequence of the last change.
     pub(super) sequence: u64,
-    /// Last sequence that is durable on the own disk.
-    hardened: u64,
+    /// How much is durable on the own disk.
+    hardened: Mark,
+    /// Looks at what may not be durable.
+    looks: u64,
     /// Bytes of operations and transfers sent in this epoch.
     pub(super) sent_bytes: u64,
     pub(super) queue: Queue<F>,
@@ -56,6 +58,15 @@ pub(super) struct Active<F> {
     /// Barriers that wait until everything has been read.
     held: Vec<u64>,
     retry_at: Option<Duration>,
+}
+
+/// A moment in an epoch: what had been sent, and what had been looked at.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Mark {
+    /// Sequence of the last change.
+    pub(super) sequence: u64,
+    /// Looks at what may not be durable: not each of them finds a change.
+    looks: u64,
 }
 
 /// A change on its way.
@@ -97,7 +108,9 @@ impl<F: Source> Active<F> {
     pub(super) fn new(base_scan: Scan<F>, queue: Queue<F>) -> Self {
         Self {
             sequence: 0,
-            hardened: 0,
+            hardened: Mark::default(),
+            // What this node wrote before it was the Active's bridge may not be durable.
+            looks: 1,
             sent_bytes: 0,
             queue,
             session: None,
@@ -107,7 +120,6 @@ impl<F: Source> Active<F> {
             expected_moves: BTreeSet::new(),
             sent: VecDeque::new(),
             unhardened: Vec::new(),
-            // What this node wrote before it was the Active's bridge may not be durable.
             harden_all: true,
             harden_at: None,
             unreadable: BTreeSet::new(),
@@ -125,6 +137,7 @@ impl<F: Source> Active<F> {
             match item {
                 Item::Path(path) => changes.push_path(path),
                 Item::Names(directory) => changes.push_names(directory),
+                Item::Tree(top) => changes.push_tree(top),
                 Item::Scan(scan) => changes.push(Item::Scan(scan)),
                 Item::Barrier(_) => {}
             }
@@ -202,25 +215,45 @@ impl<F: Source> Active<F> {
         (transfer != Transfer::default()).then_some(transfer)
     }
 
-    /// Notifications were lost: a scan finds what is there, but not what came and went without a trace, and may
-    /// still be on the disk after a power cut.
-    fn rescan(&mut self, scan: Scan<F>) {
-        self.harden_all = true;
-        self.queue.push(Item::Scan(scan));
+    /// Everything that was sent, and looked at, by now.
+    pub(super) fn mark(&self) -> Mark {
+        Mark {
+            sequence: self.sequence,
+            looks: self.looks,
+        }
     }
 
-    /// Whether everything up to `sequence`, and what was found when the epoch began, is durable here.
-    pub(super) fn is_hardened(&self, sequence: u64) -> bool {
-        self.hardened >= sequence && !self.harden_all && self.unhardened.is_empty()
+    /// Whether everything up to `mark` is durable here.
+    pub(super) fn is_hardened(&self, mark: Mark) -> bool {
+        self.hardened.sequence >= mark.sequence && self.hardened.looks >= mark.looks
+    }
+
+    /// A scan finds what is there, but not what came and went without a trace, and may still be on the disk after a
+    /// power cut.
+    pub(super) fn owe_hardening_all(&mut self) {
+        self.harden_all = true;
+        self.looks += 1;
+    }
+
+    /// What was written there may not be durable, even where it is what it was before.
+    fn owe_hardening(&mut self, path: &EntryPath) {
+        self.looks += 1;
+        if self.unhardened.len() < UNHARDENED {
+            self.unhardened.push(path.clone());
+        } else {
+            self.harden_all = true;
+        }
     }
 
     /// What comes before anything large: a change is sent and made durable while large contents are on their way.
-    fn next_live_step(&self) -> Option<Step> {
+    fn next_live_step(&self, is_awaited: bool) -> Option<Step> {
         let hardens = if self.queue.is_empty() {
             !self.unhardened.is_empty() && !self.harden_all
         } else {
             self.unhardened.len() >= UNHARDENED
         };
+        // Who waits for the disk does not wait for what was told after its request as well.
+        let hardens = hardens || is_awaited;
         if hardens && self.owes_hardening() {
             return Some(Step::Harden);
         }
@@ -228,7 +261,7 @@ impl<F: Source> Active<F> {
     }
 
     fn owes_hardening(&self) -> bool {
-        self.harden_at.is_none() && !self.is_hardened(self.sequence)
+        self.harden_at.is_none() && !self.is_hardened(self.mark())
     }
 }
 
@@ -249,7 +282,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             return self.switches.miss();
         }
         if let Some(active) = &mut self.active {
-            active.rescan(Scan::new(Mode::Tell, vec![path]));
+            // Names in it may have come and gone.
+            active.owe_hardening(&path);
+            active.queue.push_tree(path);
         }
     }
 
@@ -287,7 +322,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if self.outbox.has_room() && self.peers.window_is_open(active.sent_bytes) {
             let bulk = self.next_bulk_step(active, now);
             let live = active
-                .next_live_step()
+                .next_live_step(self.awaits_disk(active))
                 .filter(|_| bulk.is_none() || active.bulk.lets_pass());
             if live.is_some() {
                 return live;
@@ -351,15 +386,22 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 self.examine_or_retry(path, Place::Queue, now);
             }
             Some(Item::Names(directory)) => self.examine_or_retry(directory, Place::Queue, now),
-            Some(Item::Scan(mut scan)) => {
-                let mut findings = Findings::default();
-                if !scan.step(&mut self.tree, &mut self.index, &*self.coverage, &mut findings) {
-                    active.queue.push_scan_front(scan);
-                }
-                active.queue.push_front(findings.differing);
-                self.cannot_read(findings.failed, now);
-            }
+            Some(Item::Tree(top)) => self.scan_step(Scan::new(Mode::Tell, vec![top]), now),
+            Some(Item::Scan(scan)) => self.scan_step(scan, now),
         }
+    }
+
+    /// Finds what differs in a part of a scan's reach; that comes next, and then the rest of it.
+    fn scan_step(&mut self, mut scan: Scan<T::Source>, now: Duration) {
+        let mut findings = Findings::default();
+        let is_done = scan.step(&mut self.tree, &mut self.index, &*self.coverage, &mut findings);
+        if let Some(active) = &mut self.active {
+            if !is_done {
+                active.queue.push_scan_front(scan);
+            }
+            active.queue.push_front(findings.differing);
+        }
+        self.cannot_read(findings.failed, now);
     }
 
     /// Everything told before the request `id` has been looked at and, as far as it could be read, sent.
@@ -368,7 +410,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if active.unreadable().is_some() {
             active.held.push(id);
         } else {
-            self.requests.barrier_reached(id, active.sequence);
+            self.requests.barrier_reached(id, active.mark());
         }
     }
 
@@ -454,18 +496,14 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     /// What was written there may not be durable, even where it is what it was before.
     pub(super) fn owe_hardening(&mut self, path: &EntryPath) {
-        let Some(active) = &mut self.active else { return };
-        if active.unhardened.len() < UNHARDENED {
-            active.unhardened.push(path.clone());
-        } else {
-            active.harden_all = true;
+        if let Some(active) = &mut self.active {
+            active.owe_hardening(path);
         }
     }
 
     fn search(&mut self, directory: &EntryPath) {
         if let Some(active) = &mut self.active {
-            let scan = Scan::new(Mode::Tell, vec![directory.clone()]);
-            active.queue.push_scan_front(scan);
+            active.queue.push_tree(directory.clone());
         }
     }
 
@@ -624,7 +662,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     pub(super) fn harden(&mut self, now: Duration) {
         let Some(active) = &mut self.active else { return };
         let paths = std::mem::take(&mut active.unhardened);
-        let sequence = active.sequence;
+        let mark = active.mark();
         let outcome = if active.harden_all {
             self.tree.harden_all()
         } else {
@@ -633,14 +671,14 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let saved = outcome.map_err(|error| error.to_string()).and_then(|()| {
             self.state.position = Position {
                 epoch: self.state.epoch,
-                sequence,
+                sequence: mark.sequence,
             };
             self.store.save(&self.state).map_err(|error| error.to_string())
         });
         match saved {
             Ok(()) => {
                 active.harden_all = false;
-                active.hardened = sequence;
+                active.hardened = mark;
                 self.problems.clear(&Topic::Harden);
             }
             Err(message) => {

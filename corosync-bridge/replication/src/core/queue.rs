@@ -12,18 +12,22 @@ pub(super) enum Item<F> {
     Path(EntryPath),
     /// Names in this directory may have changed, and with them its mtime.
     Names(EntryPath),
+    /// Anything here and beneath may have changed.
+    Tree(EntryPath),
     /// Anything in the scan's reach may have changed.
     Scan(Scan<F>),
     /// Everything told before this has been looked at: the request with this id may go on.
     Barrier(u64),
 }
 
-/// First in, first out; a path that waits already does not wait twice. Directories in which names changed come
+/// First in, first out; a path or a tree that waits already does not wait twice: a program that makes and removes the
+/// same directories faster than they are searched makes the queue no longer. Directories in which names changed come
 /// after all that changed in them, once, but before a barrier told after it.
 #[derive(Debug)]
 pub(super) struct Queue<F> {
     items: VecDeque<Item<F>>,
     waiting: BTreeSet<EntryPath>,
+    trees: BTreeSet<EntryPath>,
     directories: BTreeSet<EntryPath>,
 }
 
@@ -32,6 +36,7 @@ impl<F> Default for Queue<F> {
         Self {
             items: VecDeque::new(),
             waiting: BTreeSet::new(),
+            trees: BTreeSet::new(),
             directories: BTreeSet::new(),
         }
     }
@@ -45,6 +50,13 @@ impl<F> Queue<F> {
     pub(super) fn push_path(&mut self, path: EntryPath) {
         if self.waiting.insert(path.clone()) {
             self.items.push_back(Item::Path(path));
+        }
+    }
+
+    /// Anything at `top` and beneath may have changed.
+    pub(super) fn push_tree(&mut self, top: EntryPath) {
+        if self.trees.insert(top.clone()) {
+            self.items.push_back(Item::Tree(top));
         }
     }
 
@@ -76,14 +88,20 @@ impl<F> Queue<F> {
             }
         }
         let item = self.items.pop_front()?;
-        if let Item::Path(path) = &item {
-            self.waiting.remove(path);
+        match &item {
+            Item::Path(path) => {
+                self.waiting.remove(path);
+            }
+            Item::Tree(top) => {
+                self.trees.remove(top);
+            }
+            Item::Names(_) | Item::Scan(_) | Item::Barrier(_) => {}
         }
         Some(item)
     }
 
     /// Entries that wait.
     pub(super) fn waiting(&self) -> usize {
-        self.waiting.len() + self.directories.len()
+        self.waiting.len() + self.trees.len() + self.directories.len()
     }
 }

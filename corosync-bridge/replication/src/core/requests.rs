@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::active::{Active, Mark};
 use super::queue::Item;
 use super::schedule::Occasion;
 use super::{Core, Topic};
@@ -130,8 +131,8 @@ struct Pending {
     id: u64,
     request: Request,
     deadline: Option<Duration>,
-    /// Last sequence that belongs to it, once everything told before it has been looked at.
-    sequence: Option<u64>,
+    /// Up to where changes belong to it, once everything told before it has been looked at.
+    mark: Option<Mark>,
 }
 
 #[derive(Debug, Default)]
@@ -161,14 +162,14 @@ impl Requests {
             .any(|pending| pending.request == Request::Demote)
     }
 
-    pub(super) fn barrier_reached(&mut self, id: u64, sequence: u64) {
+    pub(super) fn barrier_reached(&mut self, id: u64, mark: Mark) {
         for pending in self.pending.iter_mut().filter(|pending| pending.id == id) {
-            pending.sequence = Some(sequence);
+            pending.mark = Some(mark);
         }
     }
 
-    /// Ids of the requests that need a barrier, in the order in which they were asked; sequences that they had
-    /// belonged to another epoch.
+    /// Ids of the requests that need a barrier, in the order in which they were asked; marks that they had belonged
+    /// to another epoch.
     pub(super) fn restart_barriers(&mut self) -> Vec<u64> {
         let waiting = self
             .pending
@@ -176,7 +177,7 @@ impl Requests {
             .filter(|pending| pending.request.needs_barrier());
         waiting
             .map(|pending| {
-                pending.sequence = None;
+                pending.mark = None;
                 pending.id
             })
             .collect()
@@ -229,7 +230,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             id,
             request,
             deadline,
-            sequence: None,
+            mark: None,
         });
         if request == Request::Promote {
             self.propose();
@@ -279,7 +280,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     /// Once everything is sent there is no point in waiting for who cannot apply it. A demotion waits all the same:
     /// it is tried again meanwhile.
     fn refused_by_member(&self, pending: &Pending) -> Option<Refusal> {
-        pending.sequence?;
+        pending.mark?;
         let request = pending.request;
         let (node, reason) = self
             .peers
@@ -295,26 +296,32 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     fn is_done(&self, pending: &Pending) -> bool {
         match pending.request {
             Request::Promote => false,
-            Request::Demote | Request::Flush | Request::FullSync => pending
-                .sequence
-                .is_some_and(|sequence| self.missing(sequence).is_none()),
+            Request::Demote | Request::Flush | Request::FullSync => {
+                pending.mark.is_some_and(|mark| self.missing(mark).is_none())
+            }
             Request::Pause | Request::Resume | Request::Disable | Request::Enable => {
                 self.without_switch().is_none()
             }
         }
     }
 
-    /// What keeps everything up to `sequence` from being durable everywhere.
-    fn missing(&self, sequence: u64) -> Option<String> {
+    /// Whether a request waits for nothing more than what `active` has sent, and its disk is not as far.
+    pub(super) fn awaits_disk(&self, active: &Active<T::Source>) -> bool {
+        let mut marks = self.requests.pending.iter().filter_map(|pending| pending.mark);
+        marks.any(|mark| !active.is_hardened(mark))
+    }
+
+    /// What keeps everything up to `mark` from being durable everywhere.
+    fn missing(&self, mark: Mark) -> Option<String> {
         let Some(active) = &self.active else {
             return Some("the epoch to be opened".into());
         };
-        if !active.is_hardened(sequence) {
+        if !active.is_hardened(mark) {
             return Some("the own disk".into());
         }
         self.peers
             .iter()
-            .find(|(_, peer)| !peer.has(sequence))
+            .find(|(_, peer)| !peer.has(mark.sequence))
             .map(|(node, peer)| match &peer.lacking {
                 Some(lacking) => format!("{node}: {}", lacking.reason),
                 None => format!("the acknowledgement of {node}"),
@@ -322,7 +329,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     fn awaited(&self, pending: &Pending) -> String {
-        match pending.sequence {
+        match pending.mark {
             _ if pending.request == Request::Promote => "the epoch to be agreed".into(),
             _ if !pending.request.needs_barrier() => self
                 .without_switch()
@@ -335,7 +342,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 .map_or("changes to be read".into(), |path| {
                     format!("{path} to be readable")
                 }),
-            Some(sequence) => self.missing(sequence).unwrap_or_default(),
+            Some(mark) => self.missing(mark).unwrap_or_default(),
         }
     }
 

@@ -118,7 +118,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
         if let Some(active) = &mut self.active {
             // What came and went without a trace may still be on the disk after a power cut.
-            active.harden_all = true;
+            active.owe_hardening_all();
         }
         self.look_at(roots);
     }
