@@ -14,7 +14,7 @@ use super::{Core, Step};
 use crate::delta::Stretch;
 use crate::entry::{Kind, Known};
 use crate::state::StateStore;
-use crate::tree::{Source, Tree, TreeError};
+use crate::tree::{Inspection, Source, Tree, TreeError};
 use crate::wire::{Message, Operation};
 use crate::{EntryPath, NodeId};
 
@@ -363,6 +363,18 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             }
             self.cannot_read(vec![TreeError { path, ..error }], now);
         }
+    }
+
+    /// Whether `path` shows what was opened as `source`, unchanged. The open file alone cannot say: where it was moved away or
+    /// replaced before it was announced there, nothing else tells of it any more.
+    fn is_still_there(&mut self, path: &EntryPath, source: &T::Source) -> Result<bool, TreeError> {
+        if !source.is_unchanged()? {
+            return Ok(false);
+        }
+        Ok(match self.tree.inspect(path, None)? {
+            Inspection::Present(found) => found.seen.stamp == source.found().seen.stamp,
+            Inspection::Absent | Inspection::Unchanged => false,
+        })
     }
 
     /// A content was read as one state.

@@ -274,6 +274,7 @@ impl World {
             993..=994 => self.nodes[node].disk.borrow_mut().unreadable = true,
             995..=996 => self.repair_disk(node),
             997..=999 => self.throw_a_switch(node),
+            roll if roll % 64 == 8 => self.move_a_setting(node),
             roll if roll % 8 == 0 => self.write_a_setting(node),
             roll if roll % 8 < 4 => self.sequence_message(node),
             _ => self.turn(node),

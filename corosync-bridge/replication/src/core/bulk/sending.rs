@@ -9,7 +9,7 @@ use super::Job;
 use crate::delta::Stretch;
 use crate::digest::{Digest, Hasher};
 use crate::state::StateStore;
-use crate::tree::{Inspection, Source, Tree, TreeError};
+use crate::tree::{Source, Tree, TreeError};
 use crate::wire::{CHUNK_BYTES, Message, Operation, STRETCH_BYTES};
 use crate::{EntryPath, NodeId};
 
@@ -183,13 +183,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     /// Everything was sent: it counts if it was read as one state.
     fn end_sending(&mut self, sending: Sending<T::Source>, now: Duration) -> Result<(), TreeError> {
-        // Nobody may have told that the file is gone, and one that nobody was told of is missed by no scan.
-        let stamp = sending.source.found().seen.stamp;
-        let is_there = match self.tree.inspect(&sending.path, None)? {
-            Inspection::Present(found) => found.seen.stamp == stamp,
-            Inspection::Absent | Inspection::Unchanged => false,
-        };
-        if !is_there || !sending.source.is_unchanged()? {
+        if !self.is_still_there(&sending.path, &sending.source)? {
             return self.changed_meanwhile(&Job::Send(sending), now);
         }
         let digest = sending.digest();

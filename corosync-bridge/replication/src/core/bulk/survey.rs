@@ -189,7 +189,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 self.start(Job::Survey(survey));
                 return Ok(());
             }
-            if !survey.source.is_unchanged()? {
+            if !self.is_still_there(&survey.path, &survey.source)? {
                 return self.changed_meanwhile(&Job::Survey(survey), now);
             }
         }
