@@ -122,10 +122,10 @@ pub enum Event<'a> {
         /// The message.
         bytes: &'a [u8],
     },
-    /// The entry at this absolute path may have changed: content, attributes, come or gone. A directory that was
-    /// unknown is searched; of a known one only the directory itself is looked at.
+    /// The entry at this absolute path may have changed: content, attributes, come or gone. Of a directory only the
+    /// directory itself is looked at; one that was unknown is searched later, but no request waits for that.
     Changed(&'a Path),
-    /// Anything at or beneath this absolute path may have changed.
+    /// Anything at or beneath this absolute path may have changed. To be told of a directory that came, or was replaced.
     Rescan(&'a Path),
     /// Anything may have changed: notifications were lost.
     RescanAll,

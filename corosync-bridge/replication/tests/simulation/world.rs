@@ -102,13 +102,38 @@ enum Delivery {
     Message(NodeId, Rc<Vec<u8>>),
 }
 
+/// What the kernel tells.
+enum Hint {
+    /// Something changed here.
+    Path(EntryPath),
+    /// A directory came or went here.
+    Tree(EntryPath),
+}
+
+impl Hint {
+    fn new(path: EntryPath, is_tree: bool) -> Self {
+        if is_tree {
+            Self::Tree(path)
+        } else {
+            Self::Path(path)
+        }
+    }
+
+    fn event(&self) -> Event<'_> {
+        match self {
+            Self::Path(path) => Event::Changed(path.as_path()),
+            Self::Tree(top) => Event::Rescan(top.as_path()),
+        }
+    }
+}
+
 struct Bridge {
     core: Core<PlacedTree<SimTree>, SimState>,
     inbox: VecDeque<Delivery>,
     /// With Corosync, not yet in the agreed order.
     outgoing: VecDeque<Vec<u8>>,
     /// Told by the kernel, not yet to the core.
-    hints: VecDeque<EntryPath>,
+    hints: VecDeque<Hint>,
     members: Vec<NodeId>,
     /// In the group, as the group sees it.
     joined: bool,
@@ -300,7 +325,7 @@ impl World {
         };
         for _ in 0..self.dice.below(4) {
             if let Some(hint) = bridge.hints.pop_front() {
-                bridge.core.handle(&Event::Changed(hint.as_path()), now);
+                bridge.core.handle(&hint.event(), now);
             }
         }
         if bridge.core.deadline().is_some_and(|deadline| deadline <= now) {
@@ -565,7 +590,13 @@ impl World {
             return;
         };
         self.version += 1;
-        let mut touched = vec![target.clone()];
+        let mut touched = Vec::new();
+        let was_directory = |path: &EntryPath, disk: &Disk| {
+            disk.live
+                .get(path)
+                .is_some_and(|node| node.data == Data::Directory)
+        };
+        let was_tree = was_directory(&target, &disk);
         if disk.live.contains_key(&target) && self.dice.one_in(5) {
             let gone: Vec<EntryPath> = disk
                 .live
@@ -580,20 +611,14 @@ impl World {
             self.wrote_above(&target, above);
         } else {
             for above in [path("/s"), path("/s/d"), path("/s/d/e")] {
-                let needed = target.is_beneath(&above);
-                if needed
-                    && disk
-                        .live
-                        .get(&above)
-                        .is_none_or(|node| node.data != Data::Directory)
-                {
+                if target.is_beneath(&above) && !was_directory(&above, &disk) {
                     let higher = disk.write(&above, Data::Directory, attributes(self.version));
                     self.writes
                         .entry(above.clone())
                         .or_default()
                         .push((self.version, true));
                     self.wrote_above(&above, higher);
-                    touched.push(above);
+                    touched.push(Hint::Tree(above));
                 }
             }
             let gone: Vec<EntryPath> = disk
@@ -625,6 +650,8 @@ impl World {
                 .or_default()
                 .push((self.version, true));
         }
+        let came_or_went = was_tree != was_directory(&target, &disk);
+        touched.insert(0, Hint::new(target, came_or_went));
         if let Some(bridge) = &mut self.nodes[at].bridge {
             bridge.hints.extend(touched);
         }
@@ -673,7 +700,11 @@ impl World {
         }
         self.wrote_above(&from, true);
         self.wrote_above(&to, true);
-        let mut touched = vec![to, from];
+        let is_tree = disk
+            .live
+            .get(&to)
+            .is_some_and(|node| node.data == Data::Directory);
+        let mut touched = vec![Hint::new(to, is_tree), Hint::new(from, is_tree)];
         if self.dice.one_in(3) {
             touched.reverse();
         }
@@ -750,7 +781,7 @@ impl World {
         if let Some(bridge) = &mut self.nodes[at].bridge {
             // The kernel's notifications first, as the daemon does.
             while let Some(hint) = bridge.hints.pop_front() {
-                bridge.core.handle(&Event::Changed(hint.as_path()), now);
+                bridge.core.handle(&hint.event(), now);
             }
             bridge.core.handle(
                 &Event::Request {
