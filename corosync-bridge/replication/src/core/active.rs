@@ -386,7 +386,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 self.examine_or_retry(path, Place::Queue, now);
             }
             Some(Item::Names(directory)) => self.examine_or_retry(directory, Place::Queue, now),
-            Some(Item::Tree(top)) => self.scan_step(Scan::new(Mode::Tell, vec![top]), now),
+            Some(Item::Tree(top)) => {
+                self.owe_look_at_names(&top);
+                self.scan_step(Scan::new(Mode::Tell, vec![top]), now);
+            }
             Some(Item::Scan(scan)) => self.scan_step(scan, now),
         }
     }
