@@ -59,6 +59,7 @@ mod follower;
 mod incoming;
 mod keeping;
 mod lacking;
+mod links;
 mod moves;
 mod outbox;
 mod peers;

@@ -17,7 +17,7 @@ use crate::record_log::{Ending, Format, LogError, Medium, RecordLog};
 /// The log's format. A log of another version counts as damaged: it is begun anew.
 const FORMAT: Format = Format {
     magic: *b"BMCD",
-    version: 1,
+    version: 2,
 };
 
 /// First byte of the record that names the boot.
@@ -33,7 +33,7 @@ const BATCH_BYTES: usize = 32 * 1024;
 const SMALL_BYTES: u64 = 64 * 1024;
 
 /// Bytes of an entry beside its path.
-const FIXED_BYTES: usize = 2 + 1 + 2 * Digest::BYTES + 3 * 8 + 2 * 12;
+const FIXED_BYTES: usize = 2 + 1 + 1 + 2 * Digest::BYTES + 3 * 8 + 2 * 12;
 
 /// The log, and what is about to be written to it. Where the boot has no name nothing is written.
 #[derive(Debug)]
@@ -155,6 +155,7 @@ fn encode(path: &EntryPath, known: &Known, out: &mut Vec<u8>) {
     out.extend_from_slice(&length.to_be_bytes());
     out.extend_from_slice(path.as_bytes());
     out.push(known.kind.number());
+    out.push(known.linked.into());
     out.extend_from_slice(&known.content.0);
     out.extend_from_slice(&known.attributes.0);
     for number in [device, inode, size] {
@@ -187,11 +188,12 @@ impl Input<'_> {
         let (path, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
         let path = EntryPath::new(path).ok()?;
-        let [kind] = self.array()?;
+        let [kind, linked] = self.array()?;
         let known = Known {
             kind: Kind::from_number(kind)?,
             content: Digest(self.array()?),
             attributes: Digest(self.array()?),
+            linked: linked != 0,
             seen: Seen {
                 stamp: Stamp {
                     device: self.u64()?,
@@ -243,6 +245,7 @@ mod tests {
             kind: Kind::Link,
             content: Digest([number; Digest::BYTES]),
             attributes: Digest([!number; Digest::BYTES]),
+            linked: number % 2 == 1,
             seen: Seen {
                 stamp: Stamp {
                     device: u64::MAX,

@@ -193,6 +193,7 @@ impl DiskTree {
                 Ok(Inspection::Present(Found {
                     body: Body::Link(target),
                     attributes: attributes::of_link(&by_path, &stat)?,
+                    linked: false,
                     seen,
                 }))
             }
@@ -402,6 +403,30 @@ impl DiskTree {
         Ok(seen(&stat))
     }
 
+    fn hard_link(&mut self, path: &EntryPath, to: &EntryPath) -> Result<Seen, Errno> {
+        let there = self.open_parent(to)?;
+        let parent = self.make_parent(path)?;
+        let file = rustix::fs::statat(&there, to.name(), AtFlags::SYMLINK_NOFOLLOW)?;
+        if FileType::from_raw_mode(file.st_mode) != FileType::RegularFile {
+            return Err(Errno::LOOP);
+        }
+        let is_file = |stat: &Stat| (stat.st_dev, stat.st_ino) == (file.st_dev, file.st_ino);
+        // Renaming one name of a file to another would leave both.
+        let at_path = rustix::fs::statat(&parent, path.name(), AtFlags::SYMLINK_NOFOLLOW);
+        if !at_path.is_ok_and(|stat| is_file(&stat)) {
+            self.disturb(path, &parent)?;
+            let temporary = self.temporary_name();
+            rustix::fs::linkat(&there, to.name(), &parent, temporary.as_slice(), AtFlags::empty())?;
+            if let Err(error) = self.replace(&parent, &temporary, path) {
+                attributes::discard(&parent, &temporary);
+                return Err(error);
+            }
+        }
+        self.touch(path);
+        let stat = rustix::fs::statat(&parent, path.name(), AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(seen(&stat))
+    }
+
     fn move_entry(&mut self, from: &EntryPath, to: &EntryPath) -> Result<Seen, Errno> {
         let old = self.open_parent(from)?;
         let new = self.make_parent(to)?;
@@ -530,6 +555,11 @@ impl Tree for DiskTree {
             .map_err(failed("set attributes of", path))
     }
 
+    fn make_hard_link(&mut self, path: &EntryPath, to: &EntryPath) -> Result<Seen, TreeError> {
+        self.hard_link(path, to)
+            .map_err(failed("make the hard link", path))
+    }
+
     fn rename(&mut self, from: &EntryPath, to: &EntryPath) -> Result<Seen, TreeError> {
         self.move_entry(from, to).map_err(failed("rename to", to))
     }
@@ -643,6 +673,7 @@ fn found(fd: &OwnedFd, stat: &Stat) -> Result<Found, Errno> {
     Ok(Found {
         body: if is_directory { Body::Directory } else { Body::File },
         attributes: attributes::of(fd, stat)?,
+        linked: !is_directory && stat.st_nlink > 1,
         seen: seen(stat),
     })
 }

@@ -1,6 +1,7 @@
 //! What is known about one file, link or directory.
 
 use crate::digest::{Digest, Hasher};
+use crate::inodes::Inode;
 
 /// What an entry is. Devices, sockets and pipes are not settings and are not replicated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +107,12 @@ impl Stamp {
     /// Whether both are of one inode.
     #[must_use]
     pub fn is_same_inode(&self, other: &Self) -> bool {
-        (self.device, self.inode) == (other.device, other.inode)
+        self.inode() == other.inode()
+    }
+
+    /// Device and inode number.
+    pub(crate) fn inode(&self) -> Inode {
+        (self.device, self.inode)
     }
 }
 
@@ -130,6 +136,8 @@ pub struct Known {
     pub content: Digest,
     /// Digest of the attributes.
     pub attributes: Digest,
+    /// Whether it is a file with several names, here or elsewhere.
+    pub linked: bool,
     /// The look by which this is known.
     pub seen: Seen,
 }
@@ -166,6 +174,8 @@ pub struct Found {
     pub body: Body,
     /// Its attributes.
     pub attributes: Attributes,
+    /// Whether it is a file with several names.
+    pub linked: bool,
     /// The look.
     pub seen: Seen,
 }
@@ -183,6 +193,7 @@ impl Found {
             kind,
             content,
             attributes: self.attributes.digest(),
+            linked: self.linked,
             seen: self.seen,
         }
     }

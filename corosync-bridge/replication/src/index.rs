@@ -80,6 +80,11 @@ impl Index {
         self.inodes.names(stamp)
     }
 
+    /// Paths of all inodes that are remembered so.
+    pub(crate) fn all_names(&self) -> impl Iterator<Item = &EntryPath> {
+        self.inodes.all_names()
+    }
+
     /// Whether `path` or anything in it is remembered.
     pub(crate) fn holds(&self, path: &EntryPath) -> bool {
         self.entries.contains_key(path) || self.beneath(path).next().is_some()
@@ -131,6 +136,8 @@ impl Index {
         if let Some(entry) = self.entries.get_mut(path).filter(|entry| entry.known == *before) {
             entry.known = now;
             entry.kept = false;
+            self.inodes.forget(path, before);
+            self.inodes.learn(path, &now);
             self.news = true;
         }
     }
@@ -192,7 +199,7 @@ impl Index {
 }
 
 /// Digest over entries: what two nodes compare instead of the entries themselves.
-pub(crate) fn digest_of<'a>(entries: impl Iterator<Item = (&'a EntryPath, &'a Known)>) -> Digest {
+pub(crate) fn digest_of<'a>(entries: impl Iterator<Item = (&'a EntryPath, Known)>) -> Digest {
     let mut hasher = Hasher::new();
     for (path, known) in entries {
         hasher.update(path.as_bytes());
@@ -219,6 +226,7 @@ mod tests {
             kind,
             content: Digest::NONE,
             attributes: Digest::NONE,
+            linked: false,
             seen: Seen {
                 stamp: Stamp {
                     device: 0,
@@ -311,6 +319,20 @@ mod tests {
         assert_eq!(names, [path("/a")]);
         index.insert(path("/a"), known(Kind::File));
         assert_eq!(index.names(&stamp).count(), 0);
+    }
+
+    #[test]
+    fn a_file_that_is_found_to_have_several_names_when_it_is_looked_at_again_is_known_by_them() {
+        let mut index = index();
+        let before = known(Kind::File);
+        let now = Known {
+            linked: true,
+            ..before
+        };
+        index.settled(&path("/a/z"), &before, now);
+        assert_eq!(index.names(&now.seen.stamp).last(), Some(&path("/a/z")));
+        index.settled(&path("/a/z"), &now, before);
+        assert_ne!(index.names(&now.seen.stamp).last(), Some(&path("/a/z")));
     }
 
     #[test]

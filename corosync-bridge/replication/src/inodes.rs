@@ -7,23 +7,23 @@ use crate::entry::{Kind, Known, Stamp};
 use crate::wire::INLINE_BYTES;
 
 /// Device and inode number.
-type Inode = (u64, u64);
+pub(crate) type Inode = (u64, u64);
 
-/// Names of the inodes that are worth knowing again under another name: directories, and files that are too large
-/// to be sent again lightly. All others cost nothing here.
+/// Names of the inodes that are worth knowing again under another name: directories, files with several names, and
+/// files that are too large to be sent again lightly. All others cost nothing here.
 #[derive(Debug, Default)]
 pub(crate) struct Inodes(BTreeMap<Inode, BTreeSet<EntryPath>>);
 
 impl Inodes {
     pub(crate) fn learn(&mut self, path: &EntryPath, known: &Known) {
         if is_worth_it(known) {
-            let names = self.0.entry(inode(&known.seen.stamp)).or_default();
+            let names = self.0.entry(known.seen.stamp.inode()).or_default();
             names.insert(path.clone());
         }
     }
 
     pub(crate) fn forget(&mut self, path: &EntryPath, known: &Known) {
-        let inode = inode(&known.seen.stamp);
+        let inode = known.seen.stamp.inode();
         if let Some(names) = self.0.get_mut(&inode).filter(|_| is_worth_it(known)) {
             names.remove(path);
             if names.is_empty() {
@@ -34,18 +34,19 @@ impl Inodes {
 
     /// Names of the inode of `stamp`, in order.
     pub(crate) fn names(&self, stamp: &Stamp) -> impl Iterator<Item = &EntryPath> {
-        self.0.get(&inode(stamp)).into_iter().flatten()
+        self.0.get(&stamp.inode()).into_iter().flatten()
     }
-}
 
-fn inode(stamp: &Stamp) -> Inode {
-    (stamp.device, stamp.inode)
+    /// Names of all of them.
+    pub(crate) fn all_names(&self) -> impl Iterator<Item = &EntryPath> {
+        self.0.values().flatten()
+    }
 }
 
 fn is_worth_it(known: &Known) -> bool {
     match known.kind {
         Kind::Directory => true,
-        Kind::File => known.seen.stamp.size > INLINE_BYTES as u64,
+        Kind::File => known.linked || known.seen.stamp.size > INLINE_BYTES as u64,
         Kind::Link => false,
     }
 }

@@ -25,8 +25,8 @@
 //!
 //! # What is carried
 //! Content, owner, mode, mtime to the nanosecond, extended attributes with access control lists, symbolic links as
-//! links, empty directories, removals, changes of kind; names are bytes. Not carried: hard links as such (each name
-//! is a file), devices, sockets, pipes, and the labels of security modules. A directory or a large file that is renamed is
+//! links, hard links between what is replicated alike, empty directories, removals, changes of kind; names are bytes.
+//! Not carried: devices, sockets, pipes, and the labels of security modules. A directory or a large file that is renamed is
 //! renamed there too.
 //!
 //! # Parts

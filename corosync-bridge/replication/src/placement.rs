@@ -195,6 +195,11 @@ impl<T: Tree> Tree for PlacedTree<T> {
         self.at(path, |tree, place| tree.set_attributes(place, attributes))
     }
 
+    fn make_hard_link(&mut self, path: &EntryPath, to: &EntryPath) -> Result<Seen, TreeError> {
+        let to = self.placement.on_disk(to);
+        self.at(path, |tree, place| tree.make_hard_link(place, &to))
+    }
+
     fn rename(&mut self, from: &EntryPath, to: &EntryPath) -> Result<Seen, TreeError> {
         let old = self.placement.on_disk(from);
         self.at(to, |tree, place| tree.rename(&old, place))

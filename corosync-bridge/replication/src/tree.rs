@@ -160,6 +160,12 @@ pub trait Tree: std::fmt::Debug {
     /// What the system said.
     fn set_attributes(&mut self, path: &EntryPath, attributes: &Attributes) -> Result<Seen, TreeError>;
 
+    /// Makes `path` another name of the file `to`.
+    ///
+    /// # Errors
+    /// What the system said.
+    fn make_hard_link(&mut self, path: &EntryPath, to: &EntryPath) -> Result<Seen, TreeError>;
+
     /// Moves what is at `from`, and in it, to `to`, in the place of a file or an empty directory.
     ///
     /// # Errors

@@ -180,6 +180,15 @@ pub enum Operation<'a> {
         /// Which comparison.
         session: u64,
     },
+    /// It is another name of a file.
+    HardLink {
+        /// The name.
+        path: EntryPath,
+        /// A name that the file has already.
+        to: EntryPath,
+        /// Digest of its content.
+        content: Digest,
+    },
     /// The entry, with everything in it, has another path; what was there is gone.
     Rename {
         /// Its path before.
@@ -416,6 +425,7 @@ mod operation {
     pub(super) const ATTRIBUTES: u8 = 5;
     pub(super) const REMOVE: u8 = 6;
     pub(super) const IN_SYNC: u8 = 7;
+    pub(super) const HARD_LINK: u8 = 8;
     pub(super) const RENAME: u8 = 9;
     pub(super) const ESSENTIAL_IN_SYNC: u8 = 10;
 }

@@ -10,8 +10,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use bmc_replication::Event;
-use support::{A, B, Pair};
+use bmc_replication::{Event, Request};
+use support::{A, B, Node, Pair};
 
 #[test]
 fn a_directory_keeps_its_mtime_whatever_comes_and_goes_in_it() {
@@ -51,6 +51,20 @@ fn a_file_that_came_and_went_unseen_leaves_its_trace_in_the_mtime_of_the_directo
         fs::write(path, "1").unwrap();
         fs::remove_file(path).unwrap();
     });
+    pair.assert_alike();
+}
+
+#[test]
+fn a_directory_that_came_and_went_unseen_leaves_its_trace_in_the_mtime_of_the_one_above() {
+    let mut pair = Pair::new();
+    pair.write(A, "/s/file", "1");
+    pair.assert_alike();
+    let passing = pair.nodes[&A].at("/s/passing");
+    fs::create_dir(&passing).unwrap();
+    fs::remove_dir(&passing).unwrap();
+    let a = pair.nodes.get_mut(&A).unwrap();
+    a.core
+        .handle(&Event::Rescan(Path::new("/s/passing")), Duration::ZERO);
     pair.assert_alike();
 }
 
@@ -214,6 +228,238 @@ fn a_renamed_large_file_moves_also_over_another_one() {
     assert!(sent(&pair) < 2000);
     pair.assert_alike();
     assert_eq!(pair.read(B, "/s/d/file0").unwrap().len(), 300_000);
+}
+
+#[test]
+fn hard_links_stay_names_of_one_file_however_they_come_about() {
+    let mut pair = Pair::new();
+    let [file, large] = ["/s/m", "/s/large"].map(|at| pair.nodes[&A].at(at));
+    pair.write(A, "/s/m", "content");
+    pair.write(A, "/s/large", vec![1; 300_000]);
+    pair.assert_alike();
+    sent(&pair);
+    // Before and behind it in order, and of a large one, whose content is not sent again.
+    pair.change(A, "/s/a", |path| fs::hard_link(&file, path).unwrap());
+    pair.change(A, "/s/z", |path| fs::hard_link(&file, path).unwrap());
+    pair.change(A, "/s/big", |path| fs::hard_link(&large, path).unwrap());
+    pair.settle();
+    assert!(sent(&pair) < 4000);
+    pair.assert_alike();
+    let inodes = ["/s/a", "/s/m", "/s/z"].map(|at| fs::metadata(pair.nodes[&B].at(at)).unwrap().ino());
+    assert_eq!(inodes, [inodes[0]; 3]);
+    // Together with the directory that they are in.
+    pair.change(A, "/s/d", |path| {
+        fs::create_dir(path).unwrap();
+        fs::write(path.join("1"), "both").unwrap();
+        fs::hard_link(path.join("1"), path.join("2")).unwrap();
+    });
+    pair.assert_alike();
+}
+
+#[test]
+fn a_content_written_through_one_name_shows_under_all() {
+    let mut pair = pair_with_hard_links();
+    for (at, content) in [("/s/b", "new"), ("/s/a", "newer"), ("/s/c", "newest")] {
+        pair.write(A, at, content);
+        pair.settle();
+        for name in ["/s/a", "/s/b", "/s/c"] {
+            assert_eq!(
+                pair.read(B, name).unwrap(),
+                content.as_bytes(),
+                "{name} through {at}"
+            );
+        }
+        pair.assert_alike();
+    }
+    for size in [200_000, 300_000] {
+        pair.write(A, "/s/b", vec![1; size]);
+        pair.assert_alike();
+    }
+    pair.change(A, "/s/c", |path| {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o601)).unwrap();
+    });
+    pair.assert_alike();
+}
+
+#[test]
+fn what_was_written_through_a_name_that_is_gone_shows_under_the_others() {
+    // One that was never known, and those that are gone, or names of something else then.
+    for (at, then) in [
+        ("/s/passing", ""),
+        ("/s/b", ""),
+        ("/s/b", "file"),
+        ("/s/c", "directory"),
+    ] {
+        let mut pair = pair_with_hard_links();
+        let file = pair.nodes[&A].at("/s/a");
+        pair.change(A, at, |path| {
+            let _ = fs::hard_link(&file, path);
+            fs::write(path, "through it").unwrap();
+            fs::remove_file(path).unwrap();
+            match then {
+                "file" => fs::write(path, "its own").unwrap(),
+                "directory" => fs::create_dir(path).unwrap(),
+                _ => {}
+            }
+        });
+        pair.settle();
+        assert_eq!(pair.read(B, "/s/a").unwrap(), b"through it", "{at} {then}");
+        pair.assert_alike();
+    }
+}
+
+#[test]
+fn names_that_are_replicated_unlike_are_files_of_their_own_of_one_content() {
+    let mut pair = Pair::new();
+    pair.write(A, "/s/a", "before");
+    let file = pair.nodes[&A].at("/s/a");
+    pair.change(A, "/etc/one", |path| {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::hard_link(&file, path).unwrap();
+    });
+    for (at, content) in [("/s/a", "after"), ("/etc/one", "last")] {
+        pair.write(A, at, content);
+        pair.settle();
+        for name in ["/s/a", "/etc/one"] {
+            assert_eq!(
+                pair.read(B, name).unwrap(),
+                content.as_bytes(),
+                "{name} through {at}"
+            );
+            let copy = fs::metadata(pair.nodes[&B].at(name)).unwrap();
+            assert_eq!(copy.nlink(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_name_that_leaves_a_file_leaves_the_others_linked() {
+    for leave in [0, 1, 2] {
+        for name in ["/s/a", "/s/b", "/s/c"] {
+            let mut pair = pair_with_hard_links();
+            let next = pair.nodes[&A].at("/s/next");
+            pair.change(A, name, |path| match leave {
+                0 => fs::remove_file(path).unwrap(),
+                1 => {
+                    fs::write(&next, "its own").unwrap();
+                    fs::rename(&next, path).unwrap();
+                }
+                _ => {
+                    fs::remove_file(path).unwrap();
+                    fs::create_dir(path).unwrap();
+                }
+            });
+            pair.assert_alike();
+        }
+    }
+}
+
+#[test]
+fn a_large_file_that_loses_a_name_unseen_did_not_move_to_another() {
+    for lost in ["/s/a", "/s/b"] {
+        let mut pair = Pair::new();
+        pair.write(A, "/s/a", vec![1; 300_000]);
+        let file = pair.nodes[&A].at("/s/a");
+        pair.change(A, "/s/b", |path| fs::hard_link(&file, path).unwrap());
+        pair.assert_alike();
+        fs::remove_file(pair.nodes[&A].at(lost)).unwrap();
+        let a = pair.nodes.get_mut(&A).unwrap();
+        a.core.handle(&Event::RescanAll, Duration::ZERO);
+        pair.assert_alike();
+    }
+}
+
+#[test]
+fn a_name_takes_the_place_of_another_file_with_the_attributes_of_its_own() {
+    let mut pair = pair_with_hard_links();
+    pair.write(A, "/s/other", "other");
+    pair.assert_alike();
+    // The kernel tells of the attributes later.
+    let [file, next] = ["/s/a", "/s/next"].map(|at| pair.nodes[&A].at(at));
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    pair.change(A, "/s/other", |path| {
+        fs::hard_link(&file, &next).unwrap();
+        fs::rename(&next, path).unwrap();
+    });
+    while pair.turn() {
+        let copy = pair.nodes[&B].at("/s/other");
+        let mode = fs::metadata(&copy).unwrap().permissions().mode();
+        let is_own = fs::read(&copy).unwrap() == b"content";
+        assert!(
+            !is_own || mode & 0o777 == 0o600,
+            "its own content with mode {mode:o}"
+        );
+    }
+    pair.change(A, "/s/a", |_| {});
+    pair.assert_alike();
+}
+
+#[test]
+fn a_name_that_comes_while_a_passive_is_compared_leaves_it_nothing_to_complain_of() {
+    let mut pair = Pair::new();
+    pair.membership(&[A]);
+    for number in 0..300 {
+        pair.write(A, &format!("/s/file{number}"), number.to_string());
+    }
+    let file = pair.nodes[&A].at("/s/file299");
+    pair.change(A, "/s/last", |path| fs::hard_link(&file, path).unwrap());
+    pair.settle();
+    pair.nodes.get_mut(&B).unwrap().restart(false);
+    pair.join(&[A, B]);
+    // Before and behind the two in order.
+    let mut names = 0;
+    while pair.turn() {
+        let was_compared = pair.read(B, "/s/file0").is_some();
+        if was_compared && names < 50 {
+            names += 1;
+            pair.change(A, &format!("/s/{}{names}", ["a", "z"][names % 2]), |path| {
+                fs::hard_link(&file, path).unwrap();
+            });
+        }
+        assert_eq!(pair.nodes[&A].report().problems, []);
+    }
+    assert_eq!(names, 50);
+    pair.assert_alike();
+}
+
+#[test]
+fn a_join_finds_names_that_are_not_linked_and_names_that_should_not_be() {
+    let a = Node::new(false);
+    let b = Node::new(false);
+    for node in [&a, &b] {
+        fs::write(node.at("/s/a"), "same").unwrap();
+        fs::write(node.at("/s/x"), "same").unwrap();
+    }
+    fs::hard_link(a.at("/s/a"), a.at("/s/b")).unwrap();
+    fs::write(b.at("/s/b"), "same").unwrap();
+    fs::write(a.at("/s/y"), "same").unwrap();
+    fs::hard_link(b.at("/s/x"), b.at("/s/y")).unwrap();
+    let mut pair = Pair::of(a, b);
+    pair.ask(A, Request::Promote).unwrap();
+    pair.assert_alike();
+}
+
+#[test]
+fn a_file_whose_other_name_is_not_replicated_is_just_a_file() {
+    let mut pair = Pair::new();
+    let outside = pair.nodes[&A].root.path().join("outside");
+    fs::write(&outside, "1").unwrap();
+    pair.change(A, "/s/a", |path| fs::hard_link(&outside, path).unwrap());
+    pair.settle();
+    assert_eq!(pair.read(B, "/s/a").unwrap(), b"1");
+    assert_eq!(fs::metadata(pair.nodes[&B].at("/s/a")).unwrap().nlink(), 1);
+}
+
+/// `/s/a`, `/s/b` and `/s/c` are one file, on both.
+fn pair_with_hard_links() -> Pair {
+    let mut pair = Pair::new();
+    pair.write(A, "/s/b", "content");
+    let file = pair.nodes[&A].at("/s/b");
+    for at in ["/s/a", "/s/c"] {
+        pair.change(A, at, |path| fs::hard_link(&file, path).unwrap());
+    }
+    pair.assert_alike();
+    pair
 }
 
 #[test]

@@ -157,6 +157,14 @@ fn every_message() -> Vec<(Message<'static>, String)> {
         operation(Operation::InSync { session: 9 }, "07 0000000000000009"),
         operation(Operation::EssentialInSync { session: 9 }, "0a 0000000000000009"),
         operation(
+            Operation::HardLink {
+                path: path("/a"),
+                to: path("/b"),
+                content: Digest([0xab; Digest::BYTES]),
+            },
+            &format!("08 00000002 2f61 00000002 2f62 {digest}"),
+        ),
+        operation(
             Operation::Rename {
                 from: path("/a"),
                 to: path("/b"),

@@ -138,6 +138,8 @@ impl<F: Source> Active<F> {
                 Item::Path(path) => changes.push_path(path),
                 Item::Names(directory) => changes.push_names(directory),
                 Item::Tree(top) => changes.push_tree(top),
+                Item::Links(inodes) => inodes.into_iter().for_each(|inode| changes.push_links(inode)),
+                Item::AnyLink => changes.push_any_link(),
                 Item::Scan(scan) => changes.push(Item::Scan(scan)),
                 Item::Barrier(_) => {}
             }
@@ -385,9 +387,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 self.owe_look_at_names(&path);
                 self.examine_or_retry(path, Place::Queue, now);
             }
+            Some(Item::Links(inodes)) => self.find_names(&inodes),
+            Some(Item::AnyLink) => self.look_at_all_links(),
             Some(Item::Names(directory)) => self.examine_or_retry(directory, Place::Queue, now),
             Some(Item::Tree(top)) => {
                 self.owe_look_at_names(&top);
+                // Those that came and went in it were of any file.
+                self.lose_unknown_name();
                 self.scan_step(Scan::new(Mode::Tell, vec![top]), now);
             }
             Some(Item::Scan(scan)) => self.scan_step(scan, now),
@@ -451,8 +457,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             Inspection::Absent => {
                 self.owe_hardening(path);
                 if self.index.holds(path) {
+                    if let Some(before) = known {
+                        self.lose_name(path, &before);
+                    }
                     self.index.remove(path);
                     self.send(None, Operation::Remove { path: path.clone() }, now);
+                } else {
+                    self.lose_unknown_name();
                 }
                 return Ok(Looked::Done);
             }
@@ -556,7 +567,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let found = source.found().clone();
         match self.content(path, source)? {
             Content::Small(bytes, digest) => {
-                self.announce_known(path, &found, found.known_with(digest), Some(&bytes), now);
+                self.announce_file(path, &found, found.known_with(digest), Some(&bytes), now)?;
                 Ok(Looked::Done)
             }
             Content::Large(source) if place == Place::Queue => {
@@ -618,6 +629,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         now: Duration,
     ) {
         let before = self.index.get(path).copied();
+        self.leave_names(path, &known);
         self.index.insert(path.clone(), known);
         if before.is_some_and(|before| before.same_as(&known)) {
             return;

@@ -402,6 +402,7 @@ fn brings<'a>(change: &'a Operation<'_>) -> Option<&'a EntryPath> {
         | Operation::Link { path, .. }
         | Operation::Directory { path, .. } => Some(path),
         Operation::Attributes { .. }
+        | Operation::HardLink { .. }
         | Operation::Remove { .. }
         | Operation::Rename { .. }
         | Operation::EssentialInSync { .. }
@@ -413,6 +414,7 @@ fn brings<'a>(change: &'a Operation<'_>) -> Option<&'a EntryPath> {
 fn replaces(change: &Operation<'_>, path: &EntryPath) -> bool {
     match change {
         Operation::Put { path: at, .. }
+        | Operation::HardLink { path: at, .. }
         | Operation::PutTransferred { path: at, .. }
         | Operation::Link { path: at, .. }
         | Operation::Remove { path: at } => path == at || path.is_beneath(at),

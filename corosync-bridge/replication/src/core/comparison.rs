@@ -202,7 +202,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             }) => {
                 // One entry more than a range has tells a longer one apart.
                 let own = self.index.within(&range).take(RANGE_ENTRIES + 1);
-                if digest_of(own) != digest {
+                let compared = own.map(|(path, known)| (path, self.compared(path, known)));
+                if digest_of(compared) != digest {
                     session.comparison.differing.push_back(range);
                 }
             }
@@ -234,11 +235,12 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             while let Some(extra) = next_if(&mut theirs, |entry| entry.path < *path) {
                 self.compare_extra(session, &extra);
             }
+            let compared = self.compared(path, known);
             match next_if(&mut theirs, |entry| entry.path == *path) {
-                Some(entry) if (entry.kind, entry.content) != (known.kind, known.content) => {
+                Some(entry) if (entry.kind, entry.content) != (compared.kind, compared.content) => {
                     session.need(self.priority(path), path, Need::Whole, Some(known));
                 }
-                Some(entry) if entry.attributes != known.attributes => {
+                Some(entry) if entry.attributes != compared.attributes => {
                     session.need(self.priority(path), path, Need::Attributes, Some(known));
                 }
                 Some(_) => {}

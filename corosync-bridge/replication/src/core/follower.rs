@@ -24,7 +24,7 @@ pub(super) enum ApplyError {
     Content { path: EntryPath },
     #[error("tell the Active of this copy: it asks for more than it was told of")]
     Detail,
-    #[error("apply attributes of {path}: the content here is another one")]
+    #[error("apply {path}: the content here is another one")]
     OtherContent { path: EntryPath },
     #[error("rename {path}: it is not there")]
     Missing { path: EntryPath },
@@ -273,11 +273,20 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             } => {
                 self.check_and_place(&path)?;
                 let is_file = |known: &&Known| known.kind == Kind::File && known.content == content;
-                if self.index.get(&path).filter(is_file).is_none() {
+                let Some(before) = self.index.get(&path).filter(is_file).copied() else {
                     return self.without_content(path);
-                }
+                };
                 let seen = self.tree.set_attributes(&path, &attributes)?;
-                self.learn(path, Body::File, attributes, seen, content);
+                let known = Known {
+                    attributes: attributes.digest(),
+                    seen,
+                    ..before
+                };
+                self.note_applied(&path);
+                self.index.insert(path, known);
+                if known.linked {
+                    self.share_with_names(known);
+                }
                 Ok(())
             }
             Operation::Remove { path } => {
@@ -293,6 +302,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 }
                 Ok(())
             }
+            Operation::HardLink { path, to, content } => self.apply_hard_link(path, to, content),
             Operation::Rename { from, to } => self.apply_rename(&from, &to),
             Operation::InSync { session } => {
                 if let Some(following) = &mut self.follower.following {
@@ -300,6 +310,34 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 }
                 Ok(())
             }
+        }
+    }
+
+    fn apply_hard_link(&mut self, path: EntryPath, to: EntryPath, content: Digest) -> Result<(), ApplyError> {
+        self.check(&to)?;
+        self.check_and_place(&path)?;
+        let is_file = |known: &&Known| known.kind == Kind::File && known.content == content;
+        let Some(known) = self.index.get(&to).filter(is_file).copied() else {
+            return self.without_content(to);
+        };
+        let seen = self.tree.make_hard_link(&path, &to)?;
+        let known = Known {
+            linked: true,
+            seen,
+            ..known
+        };
+        self.index.insert(to, known);
+        self.index.insert(path, known);
+        self.share_with_names(known);
+        Ok(())
+    }
+
+    /// What is known of a file is known of all its names.
+    fn share_with_names(&mut self, known: Known) {
+        let names: Vec<EntryPath> = self.index.names(&known.seen.stamp).cloned().collect();
+        for name in names {
+            self.note_applied(&name);
+            self.index.insert(name, known);
         }
     }
 
@@ -325,7 +363,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         Ok(())
     }
 
-    /// While the comparison is under way a content that differs is going to be sent, with its attributes.
+    /// While the comparison is under way a content that differs is going to be sent, with its attributes and names.
     fn without_content(&self, path: EntryPath) -> Result<(), ApplyError> {
         match &self.follower.following {
             Some(following) if !following.closed => Ok(()),
@@ -395,6 +433,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let known = Found {
             body,
             attributes,
+            linked: false,
             seen,
         }
         .known_with(content);

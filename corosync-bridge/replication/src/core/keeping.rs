@@ -199,7 +199,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             return Ok(());
         }
         let path = hashing.path().clone();
-        if now.same_as(&known) {
+        // Another name within the same tick leaves the stamp as it was; an Active has to tell of it.
+        let is_told = now.linked == known.linked || self.active.is_none();
+        if now.same_as(&known) && is_told {
             self.index.settled(&path, &known, now);
         } else {
             // Changed right after it was looked at, and nobody told.

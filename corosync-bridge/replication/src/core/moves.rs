@@ -90,6 +90,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if self.active.as_ref().is_none_or(is_busy) {
             return Ok(None);
         }
+        // One that had both names has lost one.
+        let is_of_inode = |known: &Known| known.kind == kind && known.seen.stamp.is_same_inode(stamp);
+        if self.index.get(path).is_some_and(is_of_inode) {
+            return Ok(None);
+        }
         let rule = self.coverage.rule(path);
         let is_alike = |from: &&EntryPath| {
             let apart = *from != path && !from.is_beneath(path) && !path.is_beneath(from);
@@ -125,6 +130,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     fn announce_move(&mut self, from: &EntryPath, to: &EntryPath, now: Duration) {
+        if let Some(replaced) = self.index.get(to).copied() {
+            self.lose_name(to, &replaced);
+        }
         let (moved, replaced) = (self.index.get(from), self.index.get(to));
         let is_replaceable = match (moved, replaced) {
             (_, None) => !self.index.holds(to),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::EntryPath;
+use crate::inodes::Inode;
 use crate::scan::Scan;
 
 /// Something to be done in its turn.
@@ -14,6 +15,10 @@ pub(super) enum Item<F> {
     Names(EntryPath),
     /// Anything here and beneath may have changed.
     Tree(EntryPath),
+    /// Files of these inodes have other names, which are not known as such.
+    Links(BTreeSet<Inode>),
+    /// What had a name that nobody knew, and is gone, may be any file with several names.
+    AnyLink,
     /// Anything in the scan's reach may have changed.
     Scan(Scan<F>),
     /// Everything told before this has been looked at: the request with this id may go on.
@@ -29,6 +34,8 @@ pub(super) struct Queue<F> {
     waiting: BTreeSet<EntryPath>,
     trees: BTreeSet<EntryPath>,
     directories: BTreeSet<EntryPath>,
+    links: BTreeSet<Inode>,
+    any_link: bool,
 }
 
 impl<F> Default for Queue<F> {
@@ -38,13 +45,15 @@ impl<F> Default for Queue<F> {
             waiting: BTreeSet::new(),
             trees: BTreeSet::new(),
             directories: BTreeSet::new(),
+            links: BTreeSet::new(),
+            any_link: false,
         }
     }
 }
 
 impl<F> Queue<F> {
     pub(super) fn is_empty(&self) -> bool {
-        self.items.is_empty() && self.directories.is_empty()
+        self.items.is_empty() && self.directories.is_empty() && self.links.is_empty() && !self.any_link
     }
 
     pub(super) fn push_path(&mut self, path: EntryPath) {
@@ -65,6 +74,16 @@ impl<F> Queue<F> {
         self.directories.insert(directory);
     }
 
+    /// The file of `inode` has other names. Those of all such files are looked for together, once what was told is done.
+    pub(super) fn push_links(&mut self, inode: Inode) {
+        self.links.insert(inode);
+    }
+
+    /// A name that nobody knew is gone. All files with several names are looked at, once what was told is done.
+    pub(super) fn push_any_link(&mut self) {
+        self.any_link = true;
+    }
+
     pub(super) fn push(&mut self, item: Item<F>) {
         self.items.push_back(item);
     }
@@ -83,6 +102,12 @@ impl<F> Queue<F> {
 
     pub(super) fn pop(&mut self) -> Option<Item<F>> {
         if let None | Some(Item::Barrier(_)) = self.items.front() {
+            if !self.links.is_empty() {
+                return Some(Item::Links(std::mem::take(&mut self.links)));
+            }
+            if std::mem::take(&mut self.any_link) {
+                return Some(Item::AnyLink);
+            }
             if let Some(directory) = self.directories.pop_first() {
                 return Some(Item::Names(directory));
             }
@@ -95,7 +120,7 @@ impl<F> Queue<F> {
             Item::Tree(top) => {
                 self.trees.remove(top);
             }
-            Item::Names(_) | Item::Scan(_) | Item::Barrier(_) => {}
+            Item::Names(_) | Item::Links(_) | Item::AnyLink | Item::Scan(_) | Item::Barrier(_) => {}
         }
         Some(item)
     }

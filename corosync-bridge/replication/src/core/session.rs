@@ -61,10 +61,10 @@ impl Session {
     }
 
     pub(super) fn need(&mut self, priority: Priority, path: &EntryPath, need: Need, known: Option<&Known>) {
-        if need == Need::Whole {
+        let before = self.needs.insert((priority, path.clone()), need);
+        if need == Need::Whole && before != Some(Need::Whole) {
             self.bytes_left += known.map_or(0, |known| known.seen.stamp.size);
         }
-        self.needs.insert((priority, path.clone()), need);
     }
 
     /// Everyone is told all of `path` by a change, the one that is compared among them: what changes faster than it is
@@ -74,6 +74,11 @@ impl Session {
             let size = known.map_or(0, |known| known.seen.stamp.size);
             self.bytes_left = self.bytes_left.saturating_sub(size);
         }
+    }
+
+    /// Whether the content of `path` is still to be sent.
+    pub(super) fn lacks(&self, priority: Priority, path: &EntryPath) -> bool {
+        self.needs.get(&(priority, path.clone())) == Some(&Need::Whole)
     }
 
     /// Something of this priority could not be read.
@@ -225,6 +230,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             self.count_sent(target, 0);
             return Ok(());
         }
+        if self.supply_link(path, &known, target, now) {
+            self.count_sent(target, 0);
+            return Ok(());
+        }
         self.supply_file(path, known, target, now)
     }
 
@@ -256,6 +265,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let operation = operation(path, &found, known, Some(&content), false);
         self.send(Some(target), operation, now);
         self.count_sent(target, size);
+        self.supply_names(path, &known, target, now);
         Ok(())
     }
 
@@ -266,6 +276,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     fn need_later(&mut self, path: &EntryPath, need: Need) {
         self.look_again(path.clone());
+        self.need(path, need);
+    }
+
+    /// A comparison under way finds out once more what its target lacks of `path`.
+    pub(super) fn need(&mut self, path: &EntryPath, need: Need) {
         let known = self.index.get(path).copied();
         let priority = self.priority(path);
         if let Some(session) = self.active.as_mut().and_then(|active| active.session.as_mut()) {

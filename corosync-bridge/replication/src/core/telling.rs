@@ -109,7 +109,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let last = entries().last().map(|(path, _)| path.clone());
         let is_last = last.is_none();
         if let Some(up_to) = last {
-            let digest = digest_of(entries());
+            let digest = digest_of(entries().map(|(path, known)| (path, self.compared(path, known))));
             summing_up.cursor = Some(up_to.clone());
             summing_up.ranges.push(SummaryRange { up_to, digest });
             telling.askable += 1;
@@ -145,6 +145,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 });
                 break;
             }
+            let known = self.compared(path, known);
             entries.push(ManifestEntry {
                 path: path.clone(),
                 kind: known.kind,

@@ -305,6 +305,11 @@ impl<'a> Input<'a> {
             operation::REMOVE => Ok(Operation::Remove { path: self.path()? }),
             operation::ESSENTIAL_IN_SYNC => Ok(Operation::EssentialInSync { session: self.u64()? }),
             operation::IN_SYNC => Ok(Operation::InSync { session: self.u64()? }),
+            operation::HARD_LINK => Ok(Operation::HardLink {
+                path: self.path()?,
+                to: self.path()?,
+                content: self.digest()?,
+            }),
             operation::RENAME => Ok(Operation::Rename {
                 from: self.path()?,
                 to: self.path()?,

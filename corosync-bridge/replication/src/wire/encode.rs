@@ -311,6 +311,12 @@ fn put_operation(out: &mut Vec<u8>, change: &Operation<'_>) {
             out.push(operation::IN_SYNC);
             put_u64(out, *session);
         }
+        Operation::HardLink { path, to, content } => {
+            out.push(operation::HARD_LINK);
+            put_path(out, path);
+            put_path(out, to);
+            out.extend_from_slice(&content.0);
+        }
         Operation::Rename { from, to } => {
             out.push(operation::RENAME);
             put_path(out, from);

@@ -298,7 +298,7 @@ fn directories_that_turn_into_links_while_changes_are_applied_lead_nowhere() {
                 mode: 0o777,
                 ..Attributes::default()
             };
-            victim.order(match round % 5 {
+            victim.order(match round % 7 {
                 0 | 1 => Operation::Put {
                     path: path("/s/d/x"),
                     attributes,
@@ -311,6 +311,16 @@ fn directories_that_turn_into_links_while_changes_are_applied_lead_nowhere() {
                 3 => Operation::Attributes {
                     path: path("/s/d/x"),
                     attributes,
+                    content: Digest::of(b"mine"),
+                },
+                4 => Operation::HardLink {
+                    path: path("/s/d/z"),
+                    to: path("/s/d/x"),
+                    content: Digest::of(b"mine"),
+                },
+                5 => Operation::HardLink {
+                    path: path("/s/z"),
+                    to: path("/s/d/x"),
                     content: Digest::of(b"mine"),
                 },
                 _ => Operation::Remove { path: path("/s/d/x") },

@@ -67,6 +67,7 @@ pub(crate) fn kind_of(message: &Message<'_>) -> &'static str {
             Operation::Remove { .. } => "Remove",
             Operation::InSync { .. } => "InSync",
             Operation::EssentialInSync { .. } => "EssentialInSync",
+            Operation::HardLink { .. } => "HardLink",
             Operation::Rename { .. } => "Rename",
         },
     }
@@ -191,7 +192,7 @@ fn some_chunk(dice: &mut Dice) -> Chunk {
 
 fn some_operation<'a>(dice: &mut Dice, content: &'a [u8]) -> Operation<'a> {
     let path = some_path(dice);
-    match dice.below(9) {
+    match dice.below(10) {
         0 => Operation::Put {
             path,
             attributes: some_attributes(dice),
@@ -220,7 +221,12 @@ fn some_operation<'a>(dice: &mut Dice, content: &'a [u8]) -> Operation<'a> {
         },
         5 => Operation::Remove { path },
         6 => Operation::EssentialInSync { session: dice.next() },
-        7 => Operation::Rename {
+        7 => Operation::HardLink {
+            path,
+            to: some_path(dice),
+            content: some_digest(dice),
+        },
+        8 => Operation::Rename {
             from: path,
             to: some_path(dice),
         },

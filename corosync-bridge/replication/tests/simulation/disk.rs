@@ -1,7 +1,7 @@
 //! A disk in memory that forgets, at a power cut, what was not synced.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
@@ -41,7 +41,24 @@ pub(crate) struct Node {
     ctime: u64,
 }
 
+impl Node {
+    fn is_same_file(&self, other: &Self) -> bool {
+        self.data.is_file() && other.data.is_file() && self.inode == other.inode
+    }
+
+    /// What is written to a file shows under all its names.
+    fn show(&self, image: &mut Image) {
+        for name in image.values_mut().filter(|name| name.is_same_file(self)) {
+            name.clone_from(self);
+        }
+    }
+}
+
 impl Data {
+    pub(crate) fn is_file(&self) -> bool {
+        matches!(self, Self::File(_))
+    }
+
     pub(crate) fn is_torn(&self) -> bool {
         matches!(self, Self::File(bytes) if bytes.starts_with(TORN))
     }
@@ -49,17 +66,30 @@ impl Data {
 
 pub(crate) type Image = BTreeMap<EntryPath, Node>;
 
-/// What a reader compares: data and attributes.
-pub(crate) fn contents(image: &Image) -> BTreeMap<EntryPath, (Data, Attributes)> {
+/// What a reader compares: data, attributes, and the first other name of a file that is replicated alike.
+pub(crate) type Contents = BTreeMap<EntryPath, (Data, Attributes, Option<EntryPath>)>;
+
+pub(crate) fn contents(image: &Image, is_alike: impl Fn(&EntryPath, &EntryPath) -> bool) -> Contents {
+    let first_other = |path: &EntryPath, node: &Node| {
+        let is_other = |(other, at): &(&EntryPath, &Node)| {
+            *other != path && is_alike(other, path) && at.is_same_file(node)
+        };
+        image.iter().find(is_other).map(|(other, _)| other.clone())
+    };
     image
         .iter()
-        .map(|(path, node)| (path.clone(), (node.data.clone(), node.attributes.clone())))
+        .map(|(path, node)| {
+            let other = first_other(path, node);
+            (path.clone(), (node.data.clone(), node.attributes.clone(), other))
+        })
         .collect()
 }
 
 #[derive(Debug, Clone)]
 enum Change {
     Set(EntryPath, Node),
+    /// A file has a name more. What it holds comes with what was written to it.
+    Name(EntryPath, Node),
     Remove(EntryPath),
     /// From, to, and the tick at which.
     Rename(EntryPath, EntryPath, u64),
@@ -69,7 +99,7 @@ impl Change {
     /// Where it shows.
     fn path(&self) -> &EntryPath {
         match self {
-            Self::Set(path, _) | Self::Remove(path) | Self::Rename(_, path, _) => path,
+            Self::Set(path, _) | Self::Name(path, _) | Self::Remove(path) | Self::Rename(_, path, _) => path,
         }
     }
 
@@ -77,15 +107,34 @@ impl Change {
     fn concerns(&self, path: &EntryPath) -> bool {
         let related = |own: &EntryPath| own == path || own.is_beneath(path) || path.is_beneath(own);
         match self {
-            Self::Set(own, _) | Self::Remove(own) => related(own),
+            Self::Set(own, _) | Self::Name(own, _) | Self::Remove(own) => related(own),
             Self::Rename(from, to, _) => related(from) || related(to),
         }
     }
 
     fn paths(&self) -> Vec<EntryPath> {
         match self {
-            Self::Set(path, _) | Self::Remove(path) => vec![path.clone()],
+            Self::Set(path, _) | Self::Name(path, _) | Self::Remove(path) => vec![path.clone()],
             Self::Rename(from, to, _) => vec![from.clone(), to.clone()],
+        }
+    }
+
+    /// The file that it makes, writes to or gives a name.
+    fn file(&self) -> Option<u64> {
+        match self {
+            Self::Set(_, node) | Self::Name(_, node) => node.data.is_file().then_some(node.inode),
+            Self::Remove(_) | Self::Rename(..) => None,
+        }
+    }
+
+    /// What was written reaches `image` under the names that the file has there. Returns what is left: the name.
+    fn apply_content(self, image: &mut Image) -> Self {
+        match self {
+            Self::Set(path, node) => {
+                node.show(image);
+                Self::Name(path, node)
+            }
+            other => other,
         }
     }
 
@@ -95,11 +144,24 @@ impl Change {
                 if node.data != Data::Directory {
                     image.retain(|other, _| !other.is_beneath(path));
                 }
+                node.show(image);
                 image.insert(path.clone(), node.clone());
+            }
+            Self::Name(path, node) => {
+                let mut file = image
+                    .values()
+                    .find(|other| other.is_same_file(node))
+                    .unwrap_or(node)
+                    .clone();
+                file.ctime = file.ctime.max(node.ctime);
+                Self::Set(path.clone(), file).apply(image);
             }
             Self::Remove(path) => image.retain(|other, _| other != path && !other.is_beneath(path)),
             // Nothing is there to be moved when its making was lost.
             Self::Rename(from, ..) if !image.contains_key(from) => {}
+            // As rename(2) has it, nothing happens to two names of one file.
+            Self::Rename(from, to, _)
+                if image.get(to).is_some_and(|file| file.is_same_file(&image[from])) => {}
             Self::Rename(from, to, ctime) => {
                 image.retain(|other, _| other != to && !other.is_beneath(to));
                 let moved = |path: EntryPath| path.rebased(from, to).unwrap_or(path);
@@ -139,6 +201,8 @@ pub(crate) struct Disk {
     pub(crate) generation: u64,
     /// Counts what the bridge moved.
     pub(crate) renames: u64,
+    /// Counts the hard links that the bridge made.
+    pub(crate) links: u64,
     /// Writing fails.
     pub(crate) full: bool,
     /// Writing this entry fails.
@@ -188,19 +252,25 @@ impl Disk {
         self.journal.push(Unsynced { change, local });
     }
 
-    /// A local program replaces or makes an entry. Returns whether the mtime of its directory changed with it.
+    /// A local program replaces or makes an entry, a file in place where it can. Returns whether the mtime of its directory
+    /// changed with it.
     pub(crate) fn write(&mut self, path: &EntryPath, data: Data, attributes: Attributes) -> bool {
+        let file = self.live.get(path).filter(|before| before.data.is_file());
+        let inode = file.map(|before| before.inode);
+        self.put(path, data, attributes, inode)
+    }
+
+    /// A local program replaces or makes an entry, under which other names of a file that was there do not change.
+    /// Returns whether the mtime of its directory changed with it.
+    pub(crate) fn replace(&mut self, path: &EntryPath, data: Data, attributes: Attributes) -> bool {
+        self.put(path, data, attributes, None)
+    }
+
+    fn put(&mut self, path: &EntryPath, data: Data, attributes: Attributes, file: Option<u64>) -> bool {
         let mtime = attributes.mtime;
         let mut node = self.node(data, attributes);
-        if let Some(before) = self
-            .live
-            .get(path)
-            .filter(|before| matches!(before.data, Data::File(_)))
-        {
-            // In place: same inode.
-            if matches!(node.data, Data::File(_)) {
-                node.inode = before.inode;
-            }
+        if let Some(inode) = file.filter(|_| node.data.is_file()) {
+            node.inode = inode;
         }
         let same = self
             .live
@@ -214,6 +284,29 @@ impl Disk {
     pub(crate) fn remove(&mut self, path: &EntryPath, mtime: FileTime) -> bool {
         self.change(Change::Remove(path.clone()), true);
         self.set_mtime_above(path, mtime, true)
+    }
+
+    /// The names of a file.
+    pub(crate) fn names<'a>(&'a self, file: &'a Node) -> impl Iterator<Item = &'a EntryPath> {
+        self.live
+            .iter()
+            .filter(|(_, node)| node.is_same_file(file))
+            .map(|(path, _)| path)
+    }
+
+    /// A local program gives a file another name, in the place of another file.
+    pub(crate) fn hard_link(&mut self, path: &EntryPath, to: &EntryPath, mtime: FileTime) {
+        if let Some(node) = self.live.get(to).cloned() {
+            self.link(path, node, true);
+            self.set_mtime_above(path, mtime, true);
+        }
+    }
+
+    fn link(&mut self, path: &EntryPath, mut node: Node, local: bool) -> Seen {
+        node.ctime = self.tick();
+        let seen = self.seen(&node);
+        self.change(Change::Name(path.clone(), node), local);
+        seen
     }
 
     /// A local program moves an entry to where nothing is.
@@ -249,22 +342,29 @@ impl Disk {
     }
 
     fn make_durable(&mut self, concerns: impl Fn(&Unsynced) -> bool) {
-        // Earlier changes of the same path, or above or beneath it, reach the disk with a later one.
+        // Earlier changes of the same path, or above or beneath it, reach the disk with a later one; of the other names of
+        // a file only what it holds.
         let mut kept = Vec::new();
         let mut reaching: Vec<EntryPath> = Vec::new();
         let mut durable = vec![false; self.journal.len()];
+        let synced = self.journal.iter().filter(|unsynced| concerns(unsynced));
+        let mut files: BTreeSet<u64> = synced.filter_map(|unsynced| unsynced.change.file()).collect();
         for (at, unsynced) in self.journal.iter().enumerate().rev() {
             if concerns(unsynced) || reaching.iter().any(|path| unsynced.change.concerns(path)) {
                 durable[at] = true;
                 reaching.extend(unsynced.change.paths());
+                files.extend(unsynced.change.file());
             }
         }
-        for (at, unsynced) in std::mem::take(&mut self.journal).into_iter().enumerate() {
+        for (at, mut unsynced) in std::mem::take(&mut self.journal).into_iter().enumerate() {
             if durable[at] {
                 unsynced.change.apply(&mut self.durable);
-            } else {
-                kept.push(unsynced);
+                continue;
             }
+            if unsynced.change.file().is_some_and(|file| files.contains(&file)) {
+                unsynced.change = unsynced.change.apply_content(&mut self.durable);
+            }
+            kept.push(unsynced);
         }
         self.journal = kept;
     }
@@ -284,7 +384,7 @@ impl Disk {
             if !parent_is_there {
                 continue;
             }
-            if let Change::Set(_, node) = &mut change {
+            if let Change::Set(_, node) | Change::Name(_, node) = &mut change {
                 if let (Data::File(bytes), true) = (&mut node.data, unsynced.local && dice.one_in(3)) {
                     // Of the same size, so that nothing but the content tells.
                     let length = bytes.len().max(TORN.len());
@@ -338,6 +438,7 @@ impl Disk {
                 Data::Link(target) => Body::Link(target.clone()),
             },
             attributes: node.attributes.clone(),
+            linked: self.names(node).count() > 1,
             seen: self.seen(node),
         }
     }
@@ -478,7 +579,8 @@ impl Source for SimSource {
             Some(node) if node.inode == self.found.seen.stamp.inode => {
                 disk.seen(node).stamp == self.found.seen.stamp
             }
-            _ => true,
+            // Moved or removed: its ctime tells.
+            _ => false,
         })
     }
 }
@@ -622,6 +724,19 @@ impl Tree for SimTree {
         let seen = disk.seen(&node);
         disk.change(Change::Set(path.clone(), node), false);
         Ok(seen)
+    }
+
+    fn make_hard_link(&mut self, path: &EntryPath, to: &EntryPath) -> Result<Seen, TreeError> {
+        self.writable("make the hard link", path)?;
+        let node = self.disk.borrow().live.get(to).cloned();
+        let Some(node) = node.filter(|node| matches!(node.data, Data::File(_))) else {
+            return Err(failed("make the hard link", path, io::ErrorKind::NotFound));
+        };
+        self.make_parents(path);
+        self.disturb(path);
+        let mut disk = self.disk.borrow_mut();
+        disk.links += 1;
+        Ok(disk.link(path, node, false))
     }
 
     fn rename(&mut self, from: &EntryPath, to: &EntryPath) -> Result<Seen, TreeError> {

@@ -64,6 +64,7 @@ fn whatever_happens_nothing_acknowledged_is_lost_and_peace_brings_equal_copies()
         total.holes += world.tally.holes;
         total.clocks_set += world.tally.clocks_set;
         total.told += world.tally.told;
+        total.links += world.tally.links;
     }
     println!("schedules {seeds:?}: {total:?}");
     if seeds.end - seeds.start >= 100 {
@@ -83,6 +84,7 @@ fn whatever_happens_nothing_acknowledged_is_lost_and_peace_brings_equal_copies()
             ("hole", total.holes),
             ("setting of a clock", total.clocks_set),
             ("word that something was applied", total.told),
+            ("hard link", total.links),
         ] {
             assert!(count > 0, "no {what} ever happened: the schedules prove nothing");
         }

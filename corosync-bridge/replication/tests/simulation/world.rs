@@ -15,7 +15,7 @@ use bmc_replication::{
 };
 
 use crate::clock::SimClock;
-use crate::disk::{Data, Disk, Image, SimState, SimTree, contents};
+use crate::disk::{Contents, Data, Disk, Image, SimState, SimTree, contents};
 use crate::random::Dice;
 
 /// Messages that Corosync takes from one node before it says "try again".
@@ -87,6 +87,10 @@ fn priority(entry: &EntryPath) -> Priority {
     }
 }
 
+fn is_alike(one: &EntryPath, other: &EntryPath) -> bool {
+    Everything.rule(one) == Everything.rule(other)
+}
+
 fn path(text: &str) -> EntryPath {
     EntryPath::new(text.as_bytes()).expect("a plain path")
 }
@@ -141,7 +145,7 @@ struct Bridge {
     /// It said that it has what is essential.
     essential: bool,
     /// What a Passive had when it was last said that something was applied to it.
-    told: Option<BTreeMap<EntryPath, (Data, Attributes)>>,
+    told: Option<Contents>,
     /// Synchronisation, epoch and disk generation that were checked last.
     looked: Option<(Sync, u64, u64)>,
 }
@@ -213,6 +217,7 @@ pub(crate) struct Tally {
     pub(crate) essential_stood: u64,
     pub(crate) told: u64,
     pub(crate) clocks_set: u64,
+    pub(crate) links: u64,
 }
 
 impl World {
@@ -272,7 +277,10 @@ impl World {
         }
         self.come_to_rest();
         self.check_all_is_well(&[]);
-        self.tally.renames = self.nodes.iter().map(|node| node.disk.borrow().renames).sum();
+        for node in &self.nodes {
+            self.tally.renames += node.disk.borrow().renames;
+            self.tally.links += node.disk.borrow().links;
+        }
     }
 
     fn step(&mut self) {
@@ -283,7 +291,8 @@ impl World {
             0..=499 => self.turn(node),
             500..=649 => self.sequence_message(node),
             650..=814 => self.write_a_setting(node),
-            815..=829 => self.move_a_setting(node),
+            815..=824 => self.move_a_setting(node),
+            825..=829 => self.link_a_setting(node),
             830..=869 => self.flush(node),
             870..=899 => self.promote_someone(node),
             900..=909 => self.ask(node, Request::Demote),
@@ -300,6 +309,7 @@ impl World {
             995..=996 => self.repair_disk(node),
             997..=999 => self.throw_a_switch(node),
             roll if roll % 64 == 8 => self.move_a_setting(node),
+            roll if roll % 64 == 40 => self.link_a_setting(node),
             roll if roll % 8 == 0 => self.write_a_setting(node),
             roll if roll % 8 < 4 => self.sequence_message(node),
             _ => self.turn(node),
@@ -590,7 +600,7 @@ impl World {
             return;
         };
         self.version += 1;
-        let mut touched = Vec::new();
+        let mut touched: Vec<Hint> = names_left(&disk, &target).into_iter().map(Hint::Path).collect();
         let was_directory = |path: &EntryPath, disk: &Disk| {
             disk.live
                 .get(path)
@@ -642,13 +652,18 @@ impl World {
                     }
                     disk.write(&target, node.data, attributes(self.version))
                 }
+                // By a file beside it, which is then renamed.
+                None if self.dice.one_in(4) => disk.replace(&target, data, attributes(self.version)),
                 None => disk.write(&target, data, attributes(self.version)),
             };
             self.wrote_above(&target, above);
-            self.writes
-                .entry(target.clone())
-                .or_default()
-                .push((self.version, true));
+            let mut names: Vec<EntryPath> = disk.names(&disk.live[&target]).cloned().collect();
+            if names.is_empty() {
+                names.push(target.clone());
+            }
+            for name in names {
+                self.writes.entry(name).or_default().push((self.version, true));
+            }
         }
         let came_or_went = was_tree != was_directory(&target, &disk);
         touched.insert(0, Hint::new(target, came_or_went));
@@ -657,6 +672,56 @@ impl World {
         }
         drop(disk);
         if self.dice.one_in(20) {
+            self.lose_hints(at);
+        }
+    }
+
+    /// A program gives a file another name, which was never there or is that of an older one: what is at a path never gets
+    /// older.
+    fn link_a_setting(&mut self, at: usize) {
+        if self.report(at).is_none_or(|report| report.role != Role::Active) {
+            return;
+        }
+        let disk = Rc::clone(&self.nodes[at].disk);
+        let mut disk = disk.borrow_mut();
+        // Often a large one: there are few.
+        let least = if self.dice.one_in(2) { INLINE_BYTES } else { 0 };
+        let mut files: Vec<(EntryPath, Version)> = Vec::new();
+        let mut worth_it = Vec::new();
+        for (path, node) in disk
+            .live
+            .iter()
+            .filter(|(path, _)| path.is_beneath(&self::path("/s")))
+        {
+            if let Data::File(bytes) = &node.data {
+                let file = (path.clone(), node.attributes.mtime.seconds as Version);
+                if bytes.len() > least {
+                    worth_it.push(file.clone());
+                }
+                files.push(file);
+            }
+        }
+        let Some((file, version)) = self.dice.pick(&worth_it).cloned() else {
+            return;
+        };
+        self.version += 1;
+        let older: Vec<EntryPath> = files
+            .into_iter()
+            .filter(|(_, other)| *other < version)
+            .map(|(path, _)| path)
+            .collect();
+        let replaced = self.dice.pick(&older).filter(|_| self.dice.one_in(3)).cloned();
+        let name = replaced.unwrap_or_else(|| path(&format!("/s/{MOVED}{}", self.version)));
+        let left = names_left(&disk, &name);
+        disk.hard_link(&name, &file, attributes(self.version).mtime);
+        self.writes.entry(name.clone()).or_default().push((version, true));
+        self.wrote_above(&name, true);
+        if let Some(bridge) = &mut self.nodes[at].bridge {
+            bridge.hints.push_back(Hint::Path(name));
+            bridge.hints.extend(left.into_iter().map(Hint::Path));
+        }
+        drop(disk);
+        if self.dice.one_in(10) {
             self.lose_hints(at);
         }
     }
@@ -864,7 +929,7 @@ impl World {
         let answers = bridge.core.take_answers();
         let report = bridge.core.report(now);
         if !bridge.core.take_applied().is_empty() {
-            let mut told = contents(&disk.borrow().live);
+            let mut told = contents(&disk.borrow().live, is_alike);
             // What it would send as the Active; nothing that it receives comes there.
             told.remove(&path("/r"));
             bridge.told = Some(told);
@@ -1129,7 +1194,7 @@ impl World {
         let Some(active) = self.active() else {
             panic!("nobody is the Active");
         };
-        let mut image = contents(&self.nodes[active].disk.borrow().live);
+        let mut image = contents(&self.nodes[active].disk.borrow().live, is_alike);
         image.remove(&path("/q"));
         let report = self.report(active).expect("it is up");
         for at in 0..self.nodes.len() {
@@ -1147,7 +1212,7 @@ impl World {
                 "{id}: {this:#?}"
             );
             assert_eq!(this.position, report.position, "{id}");
-            let mut copy = contents(&self.nodes[at].disk.borrow().durable);
+            let mut copy = contents(&self.nodes[at].disk.borrow().durable, is_alike);
             copy.remove(&path("/r"));
             let told = self.nodes[at]
                 .bridge
@@ -1182,6 +1247,18 @@ impl World {
             assert_eq!(member.lag, Some(Duration::ZERO));
         }
     }
+}
+
+/// What is left of the files that have two names, of which one is at or beneath `gone`. Nobody can tell that what was written
+/// through a name that came and went unseen shows under the one that is left, so a program that does that has to touch it.
+fn names_left(disk: &Disk, gone: &EntryPath) -> Vec<EntryPath> {
+    let is_gone = |path: &EntryPath| path == gone || path.is_beneath(gone);
+    let files = disk.live.iter().filter(|(path, _)| is_gone(path));
+    let left = files.filter_map(|(_, file)| {
+        let mut names = disk.names(file).filter(|name| !is_gone(name));
+        names.next().filter(|_| names.next().is_none()).cloned()
+    });
+    left.collect()
 }
 
 fn is_moved(path: &EntryPath) -> bool {

@@ -59,7 +59,7 @@ impl Writer {
 
     fn try_something(&mut self) -> io::Result<()> {
         let (path, other) = (self.some_file(), self.some_file());
-        match self.dice.below(16) {
+        match self.dice.below(18) {
             0..=4 => self.create(&path),
             5 => self.replace(&path, &other),
             6 => self.change_in_place(&path),
@@ -74,6 +74,8 @@ impl Writer {
                 .write(true)
                 .open(&path)?
                 .set_len(self.dice.next() % SMALL),
+            15 => fs::hard_link(&path, self.some_name()),
+            16 => fs::rename(self.some_name(), self.some_name()),
             _ => {
                 let value = self.dice.next().to_string();
                 setxattr(&path, "user.storm", value.as_bytes(), XattrFlags::empty()).map_err(io::Error::from)
@@ -116,6 +118,13 @@ impl Writer {
         let mut content = format!("{} ", self.dice.next()).into_bytes();
         content.resize(size.max(content.len()), b'.');
         content
+    }
+
+    /// Another name for a file, through which nothing is written: nobody could tell of it where the name came and went before
+    /// anybody looked.
+    fn some_name(&mut self) -> PathBuf {
+        self.some_folder()
+            .join(format!("name{}", self.dice.next() % NAMES))
     }
 
     fn some_folder(&mut self) -> PathBuf {

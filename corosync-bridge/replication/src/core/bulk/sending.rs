@@ -198,15 +198,20 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             return self.changed_meanwhile(&Job::Send(sending), now);
         }
         self.finished(&sending.path);
+        self.leave_names(&sending.path, &known);
         self.index.insert(sending.path.clone(), known);
         let operation = Operation::PutTransferred {
-            path: sending.path,
+            path: sending.path.clone(),
             attributes: found.attributes,
             transfer: sending.transfer,
             size: sending.offset,
             digest,
         };
         self.send(sending.target, operation, now);
+        match sending.target {
+            Some(target) => self.supply_names(&sending.path, &known, target, now),
+            None => self.share(&sending.path, &known, true, now)?,
+        }
         Ok(())
     }
 }

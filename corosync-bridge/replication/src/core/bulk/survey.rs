@@ -195,12 +195,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
         if survey.version.is_none() {
             if let Some(digest) = survey.digest() {
-                let known = survey.source.found().known_with(digest);
+                let found = survey.source.found();
+                let known = found.known_with(digest);
                 self.follow_file(&survey.path, &known, now)?;
+                self.join_names(&survey.path, found, &known, now)?;
             }
             if self.is_announced(&survey) || !self.peers.any_follows() {
-                self.announce_surveyed(&survey, now);
-                return Ok(());
+                return self.announce_surveyed(&survey, now);
             }
             if let Some(follower) = self.peers.only_follower() {
                 self.ask(survey, follower, Vec::new(), now);
@@ -236,12 +237,14 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     /// Announces what has to be announced without its content.
-    fn announce_surveyed(&mut self, survey: &Survey<T::Source>, now: Duration) {
-        let Some(digest) = survey.digest() else { return };
+    fn announce_surveyed(&mut self, survey: &Survey<T::Source>, now: Duration) -> Result<(), TreeError> {
+        let Some(digest) = survey.digest() else {
+            return Ok(());
+        };
         let found = survey.source.found().clone();
         let known = found.known_with(digest);
         self.finished(&survey.path);
-        self.announce_known(&survey.path, &found, known, None, now);
+        self.announce_file(&survey.path, &found, known, None, now)
     }
 
     /// Asks `of` for its version of a file: for all of it, or for the chunks in some sections.

@@ -1,0 +1,277 @@
+//! Hard links: names of one file here stay names of one file there.
+//!
+//! The index knows which names an inode has, and of those that are replicated alike the first, in the order of
+//! paths, stands for the file. The others count as links to it when copies are compared ([`Core::compared`]). Whenever a new
+//! content is put under one of the names, the others are linked to it again right after: each name shows the old content
+//! or the new one at any moment. A file whose other names are not replicated is just a file.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::Core;
+use super::active::operation;
+use super::session::Need;
+use crate::coverage::{Direction, Timing};
+use crate::digest::Digest;
+use crate::entry::{Found, Kind, Known};
+use crate::inodes::Inode;
+use crate::state::StateStore;
+use crate::tree::{Inspection, Tree, TreeError};
+use crate::wire::Operation;
+use crate::{EntryPath, NodeId};
+
+/// Names of files with several that are looked at because a name came and went: some milliseconds of looks. Where there
+/// are more, what was written through that name is found by the next look at everything.
+const LINKS_LOOKED_AT: usize = 1024;
+
+impl<T: Tree, S: StateStore> Core<T, S> {
+    /// The other names of the file that is `known` at `path`, in order.
+    fn other_names<'a>(
+        &'a self,
+        path: &'a EntryPath,
+        known: &'a Known,
+    ) -> impl Iterator<Item = &'a EntryPath> {
+        let rule = known.linked.then(|| self.coverage.rule(path));
+        let rule = rule.filter(|rule| rule.direction == Direction::ActiveToPassive);
+        let names = rule.map(|_| self.index.names(&known.seen.stamp));
+        names.into_iter().flatten().filter(move |name| {
+            let is_file = |known: &Known| known.kind == Kind::File;
+            *name != path
+                && self.index.get(name).is_some_and(is_file)
+                && Some(self.coverage.rule(name)) == rule
+        })
+    }
+
+    /// The name that stands for the file at `path`, when it is not `path`.
+    pub(super) fn first_name(&self, path: &EntryPath, known: &Known) -> Option<EntryPath> {
+        let first = self.other_names(path, known).next();
+        first.filter(|first| *first < path).cloned()
+    }
+
+    /// An entry as copies compare it. No file has attributes without a digest, so no file is taken for a link.
+    pub(super) fn compared(&self, path: &EntryPath, known: &Known) -> Known {
+        match self.first_name(path, known) {
+            Some(first) => Known {
+                content: Digest::of(first.as_bytes()),
+                attributes: Digest::NONE,
+                ..*known
+            },
+            None => *known,
+        }
+    }
+
+    /// The other names that are still there. One that is not is going to be looked at by itself.
+    fn names_still_there(&mut self, path: &EntryPath, known: &Known) -> Result<Vec<EntryPath>, TreeError> {
+        let mut names: Vec<EntryPath> = self.other_names(path, known).cloned().collect();
+        let mut failed = None;
+        names.retain(|name| match self.tree.inspect(name, None) {
+            Ok(Inspection::Present(found)) => found.seen.stamp.is_same_inode(&known.seen.stamp),
+            Ok(Inspection::Absent | Inspection::Unchanged) => false,
+            Err(error) => {
+                failed = Some(error);
+                false
+            }
+        });
+        failed.map_or(Ok(names), Err)
+    }
+
+    /// Sends a file where it differs from what was announced: as a link to another name of it, whole, or only its
+    /// attributes.
+    pub(super) fn announce_file(
+        &mut self,
+        path: &EntryPath,
+        found: &Found,
+        known: Known,
+        content: Option<&[u8]>,
+        now: Duration,
+    ) -> Result<(), TreeError> {
+        if !known.linked {
+            self.announce_known(path, found, known, content, now);
+            return Ok(());
+        }
+        self.join_names(path, found, &known, now)?;
+        let is_whole = self
+            .index
+            .get(path)
+            .is_none_or(|before| !before.same_content(&known));
+        self.announce_known(path, found, known, content, now);
+        self.share(path, &known, is_whole, now)
+    }
+
+    /// A file with another name that was announced already is linked to that, which has the attributes of now before.
+    pub(super) fn join_names(
+        &mut self,
+        path: &EntryPath,
+        found: &Found,
+        known: &Known,
+        now: Duration,
+    ) -> Result<(), TreeError> {
+        let is_announced = |before: &Known| {
+            before.linked && before.same_content(known) && before.seen.stamp.is_same_inode(&known.seen.stamp)
+        };
+        if !known.linked || self.index.get(path).is_some_and(is_announced) {
+            return Ok(());
+        }
+        let names = self.names_still_there(path, known)?;
+        if names.is_empty() {
+            if let Some(active) = &mut self.active {
+                active.queue.push_links(known.seen.stamp.inode());
+            }
+        }
+        let announced = names.into_iter().find_map(|name| {
+            let announced = *self.index.get(&name)?;
+            announced.same_content(known).then_some((name, announced))
+        });
+        if let Some((name, announced)) = announced {
+            self.index.insert(name.clone(), *known);
+            if announced.attributes != known.attributes {
+                self.send(None, operation(&name, found, *known, None, true), now);
+            }
+            self.leave_names(path, known);
+            self.index.insert(path.clone(), *known);
+            self.announce_link(path, &name, known, now);
+        }
+        Ok(())
+    }
+
+    /// What is known of `path` now holds for all names of the file, which are linked to it anew when it was sent whole.
+    pub(super) fn share(
+        &mut self,
+        path: &EntryPath,
+        known: &Known,
+        is_whole: bool,
+        now: Duration,
+    ) -> Result<(), TreeError> {
+        for name in self.names_still_there(path, known)? {
+            let is_linked = |before: &Known| before.linked && before.same_content(known);
+            let is_told = !is_whole && self.index.get(&name).is_some_and(is_linked);
+            self.index.insert(name.clone(), *known);
+            if !is_told {
+                self.announce_link(&name, path, known, now);
+            }
+        }
+        self.look_at_unlike_names(path, known);
+        Ok(())
+    }
+
+    /// Names that are replicated otherwise are files of their own on a Passive. Nobody tells that they changed as well.
+    fn look_at_unlike_names(&mut self, path: &EntryPath, known: &Known) {
+        let rule = self.coverage.rule(path);
+        let differs = |name: &&EntryPath| {
+            let is_unlike = self.coverage.rule(name) != rule;
+            is_unlike && self.index.get(name).is_some_and(|other| !other.same_as(known))
+        };
+        let names = self.index.names(&known.seen.stamp).filter(differs);
+        self.look_at_names(names.cloned().collect());
+    }
+
+    /// Looks at `names`, those that travel as they change, before what was told after that of which they are names.
+    fn look_at_names(&mut self, mut names: Vec<EntryPath>) {
+        names.retain(|name| self.coverage.rule(name).timing == Timing::Immediate);
+        if let Some(active) = &mut self.active {
+            active.queue.push_front(names);
+        }
+    }
+
+    /// Tells everyone that `path` is a name of the file at `to`. A Passive that is being compared may lack that: there it is
+    /// linked later.
+    fn announce_link(&mut self, path: &EntryPath, to: &EntryPath, known: &Known, now: Duration) {
+        self.send(None, link(path, to, known), now);
+        self.need(path, Need::Whole);
+    }
+
+    /// What `target` got at `path` is what its other names have to be linked to.
+    pub(super) fn supply_names(&mut self, path: &EntryPath, known: &Known, target: NodeId, now: Duration) {
+        let names: Vec<EntryPath> = self.other_names(path, known).cloned().collect();
+        for name in names {
+            self.send(Some(target), link(&name, path, known), now);
+        }
+    }
+
+    /// Sends `target` the link that the file at `path` is. Returns whether it is one.
+    pub(super) fn supply_link(
+        &mut self,
+        path: &EntryPath,
+        known: &Known,
+        target: NodeId,
+        now: Duration,
+    ) -> bool {
+        let Some(first) = self.first_name(path, known) else {
+            return false;
+        };
+        let priority = self.priority(&first);
+        let session = self.active.as_ref().and_then(|active| active.session.as_ref());
+        // The links follow what the first name still lacks.
+        if !session.is_some_and(|session| session.lacks(priority, &first)) {
+            self.send(Some(target), link(path, &first, known), now);
+        }
+        true
+    }
+
+    /// `path` may not be a name any more of the file that was announced there.
+    pub(super) fn leave_names(&mut self, path: &EntryPath, now: &Known) {
+        let Some(before) = self.index.get(path).copied() else {
+            return;
+        };
+        if !before.seen.stamp.is_same_inode(&now.seen.stamp) {
+            self.lose_name(path, &before);
+        }
+    }
+
+    /// `path` is not a name any more of the file that was announced there. What was last written through it shows under
+    /// the other names, of which nobody told; and another name may stand for them now, of which a Passive that is
+    /// being compared has to hear.
+    pub(super) fn lose_name(&mut self, path: &EntryPath, before: &Known) {
+        let known = Known {
+            linked: true,
+            ..*before
+        };
+        let alike: Vec<EntryPath> = self.other_names(path, &known).cloned().collect();
+        for name in alike {
+            self.need(&name, Need::Whole);
+        }
+        let names = self.index.names(&before.seen.stamp);
+        self.look_at_names(names.filter(|name| *name != path).cloned().collect());
+    }
+
+    /// A name came and went unseen. What was written through it may show under others.
+    pub(super) fn lose_unknown_name(&mut self) {
+        if let Some(active) = &mut self.active {
+            active.queue.push_any_link();
+        }
+    }
+
+    /// Looks at every file that has several names.
+    pub(super) fn look_at_all_links(&mut self) {
+        let is_link = |path: &&EntryPath| self.index.get(path).is_some_and(|known| known.linked);
+        let links = self.index.all_names().filter(is_link);
+        let names: Vec<EntryPath> = links.take(LINKS_LOOKED_AT + 1).cloned().collect();
+        if names.len() <= LINKS_LOOKED_AT {
+            self.look_at_names(names);
+        }
+    }
+
+    /// Files whose other names were not announced as such: those are looked for among everything that is known.
+    pub(super) fn find_names(&mut self, inodes: &BTreeSet<Inode>) {
+        let is_wanted = |known: &Known| {
+            known.kind == Kind::File && !known.linked && inodes.contains(&known.seen.stamp.inode())
+        };
+        let names: Vec<EntryPath> = self
+            .index
+            .after(None)
+            .filter(|(_, known)| is_wanted(known))
+            .map(|(path, _)| path.clone())
+            .collect();
+        if let Some(active) = &mut self.active {
+            active.queue.push_front(names);
+        }
+    }
+}
+
+fn link(path: &EntryPath, to: &EntryPath, known: &Known) -> Operation<'static> {
+    Operation::HardLink {
+        path: path.clone(),
+        to: to.clone(),
+        content: known.content,
+    }
+}
