@@ -296,11 +296,9 @@ impl DiskTree {
     fn give_mtimes_back(&self) -> Result<(), TreeError> {
         for (directory, mtime) in &self.disturbed {
             match self.open_directory(Some(directory)) {
-                Ok(fd) => match attributes::set_mtime(&fd, *mtime) {
-                    // Where nothing can be written no name has changed.
-                    Ok(()) | Err(Errno::ROFS) => {}
-                    Err(error) => return Err(failed("set the mtime of", directory)(error)),
-                },
+                Ok(fd) => {
+                    give_mtime_back(&fd, *mtime).map_err(failed("set the mtime of", directory))?;
+                }
                 // Gone, or not a directory any more.
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
                 Err(error) => return Err(failed("open", directory)(error)),
@@ -703,6 +701,15 @@ fn is_settled(ctime: FileTime) -> bool {
     let age = i128::from(now.tv_sec.saturating_sub(ctime.seconds)) * 1_000_000_000 + i128::from(now.tv_nsec)
         - i128::from(ctime.nanoseconds);
     u128::try_from(age).is_ok_and(|age| age > after.as_nanos())
+}
+
+/// Where no name could be changed, as on a read-only file system, the mtime is what it was and may not be set either.
+fn give_mtime_back(directory: &OwnedFd, mtime: FileTime) -> Result<(), Errno> {
+    attributes::set_mtime(directory, mtime).or_else(|error| {
+        let stat = rustix::fs::fstat(directory)?;
+        let is_undisturbed = file_time(stat.st_mtime, stat.st_mtime_nsec) == mtime;
+        is_undisturbed.then_some(()).ok_or(error)
+    })
 }
 
 fn file_time(seconds: impl Into<i64>, nanoseconds: impl TryInto<u32>) -> FileTime {

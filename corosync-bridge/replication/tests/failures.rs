@@ -4,13 +4,17 @@
 
 mod support;
 
+use std::env;
 use std::ffi::CString;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use bmc_replication::{Request, Switch, Sync};
+use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use support::{A, B, Pair};
 
 /// Longer than any pause before another try.
@@ -123,6 +127,94 @@ fn a_read_only_file_system_holds_nothing_else_up_is_told_and_heals_by_itself() {
     disk.remount(MountFlags::empty(), "");
     assert_it_heals(&mut pair);
     assert_eq!(pair.read(B, "/s/d/x").unwrap(), b"1");
+}
+
+/// A directory that even root cannot change, until it is dropped.
+struct Immutable(File);
+
+impl Immutable {
+    /// `None` where the file system knows no such thing, or without the right to.
+    fn make(path: &Path) -> Option<Self> {
+        let directory = Self(File::open(path).unwrap());
+        match directory.set(|flags| flags | IFlags::IMMUTABLE) {
+            Ok(()) => Some(directory),
+            Err(errno) => {
+                eprintln!("not tested: make {} immutable: {errno}", path.display());
+                None
+            }
+        }
+    }
+
+    fn set(&self, change: impl Fn(IFlags) -> IFlags) -> rustix::io::Result<()> {
+        let flags = ioctl_getflags(&self.0)?;
+        ioctl_setflags(&self.0, change(flags))
+    }
+}
+
+impl Drop for Immutable {
+    fn drop(&mut self) {
+        let _ = self.set(|flags| flags - IFlags::IMMUTABLE);
+    }
+}
+
+#[test]
+fn what_may_not_be_written_holds_nothing_else_up_is_told_and_heals_by_itself() {
+    let mut pair = Pair::new();
+    pair.write(A, "/etc/one", "essential");
+    pair.change(A, "/s/d", |path| fs::create_dir(path).unwrap());
+    pair.settle();
+    let Some(directory) = Immutable::make(&pair.nodes[&B].at("/s/d")) else {
+        return;
+    };
+    pair.write(A, "/s/d/x", "1");
+    pair.settle();
+    assert_only_the_entry_fails(&mut pair, "Operation not permitted");
+    drop(directory);
+    assert_it_heals(&mut pair);
+    assert_eq!(pair.read(B, "/s/d/x").unwrap(), b"1");
+}
+
+/// Names a large file to the test that runs where none can be written.
+const LARGE_FILE: &str = "BMC_TEST_LARGE_FILE";
+
+#[test]
+fn a_file_that_is_too_large_for_the_passive_holds_nothing_else_up() {
+    if let Some(large) = env::var_os(LARGE_FILE) {
+        return where_no_large_file_can_be_written(Path::new(&large));
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let large = directory.path().join("large");
+    fs::write(&large, vec![7; 1_000_000]).unwrap();
+    // A limit holds for a whole process, and its signal would end it: this test once more, alone, in one of its own.
+    let limited = r#"trap '' XFSZ; ulimit -S -f 512; exec "$0" --exact "$1""#;
+    let child = Command::new("sh")
+        .args(["-c", limited])
+        .arg(env::current_exe().unwrap())
+        .arg(std::thread::current().name().unwrap())
+        .env(LARGE_FILE, &large)
+        .output()
+        .unwrap();
+    assert!(
+        child.status.success(),
+        "{}",
+        String::from_utf8_lossy(&child.stdout)
+    );
+}
+
+fn where_no_large_file_can_be_written(large: &Path) {
+    let mut pair = Pair::new();
+    pair.write(A, "/etc/one", "essential");
+    pair.change(A, "/s/d", |path| fs::create_dir(path).unwrap());
+    pair.change(A, "/s/d/large", |path| fs::rename(large, path).unwrap());
+    pair.settle();
+    assert_only_the_entry_fails(&mut pair, "File too large");
+    let unlimited = Rlimit {
+        current: None,
+        maximum: None,
+    };
+    setrlimit(Resource::Fsize, unlimited).unwrap();
+    assert_it_heals(&mut pair);
+    assert_eq!(pair.read(B, "/s/d/large").unwrap(), vec![7; 1_000_000]);
 }
 
 #[test]
