@@ -58,6 +58,14 @@ const OPEN_TRIES: usize = 64;
 /// Mode of a directory that is made on the way to a configured path.
 const PARENT_MODE: Mode = Mode::from_raw_mode(0o755);
 
+/// Why the disk did not go where it was asked to.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{0} is a symbolic link, and none is followed on the way to what is replicated; put a directory there, or \
+     configure the path that it leads to"
+)]
+struct LinkOnTheWay(EntryPath);
+
 /// The real disk. One process at a time may use the same root.
 #[derive(Debug)]
 pub struct DiskTree {
@@ -214,6 +222,32 @@ impl DiskTree {
                 .all(|root| self.open_parent(root).is_ok()),
             _ => false,
         }
+    }
+
+    /// What to tell of an action that failed: the system does not say which link it does not follow.
+    fn refusal(&self, action: &'static str, path: &EntryPath, errno: Errno) -> TreeError {
+        let link = matches!(errno, Errno::LOOP | Errno::NOTDIR).then(|| self.link_on_the_way(path));
+        match link.flatten() {
+            Some(link) => TreeError {
+                action,
+                path: path.clone(),
+                source: io::Error::other(LinkOnTheWay(link)),
+            },
+            None => failed(action, path)(errno),
+        }
+    }
+
+    /// The first directory above `path` that is a symbolic link.
+    fn link_on_the_way(&self, path: &EntryPath) -> Option<EntryPath> {
+        let mut above: Vec<EntryPath> = std::iter::successors(path.parent(), EntryPath::parent).collect();
+        above.reverse();
+        let is_link = |directory: &EntryPath| {
+            let stat = self
+                .open_parent(directory)
+                .and_then(|parent| rustix::fs::statat(&parent, directory.name(), AtFlags::SYMLINK_NOFOLLOW));
+            stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
+        };
+        above.into_iter().find(is_link)
     }
 
     fn names(&self, path: &EntryPath) -> Result<Vec<Vec<u8>>, Errno> {
@@ -469,14 +503,14 @@ impl Tree for DiskTree {
     fn inspect(&mut self, path: &EntryPath, known: Option<&Seen>) -> Result<Inspection, TreeError> {
         match self.look(path, known) {
             Err(error) if self.is_absent(path, error) => Ok(Inspection::Absent),
-            outcome => outcome.map_err(failed("look at", path)),
+            outcome => outcome.map_err(|errno| self.refusal("look at", path, errno)),
         }
     }
 
     fn list(&mut self, path: &EntryPath) -> Result<Vec<Vec<u8>>, TreeError> {
         let names = match self.names(path) {
             Err(error) if self.is_absent(path, error) => Vec::new(),
-            outcome => outcome.map_err(failed("list", path))?,
+            outcome => outcome.map_err(|errno| self.refusal("list", path, errno))?,
         };
         Ok(names
             .into_iter()
@@ -487,13 +521,13 @@ impl Tree for DiskTree {
     fn open(&mut self, path: &EntryPath) -> Result<Option<DiskSource>, TreeError> {
         let (fd, stat) = match self.open_readable(path) {
             Err(error) if self.is_absent(path, error) => return Ok(None),
-            outcome => outcome.map_err(failed("open", path))?,
+            outcome => outcome.map_err(|errno| self.refusal("open", path, errno))?,
         };
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Ok(None);
         }
         Ok(Some(DiskSource {
-            found: found(&fd, &stat).map_err(failed("look at", path))?,
+            found: found(&fd, &stat).map_err(|errno| self.refusal("look at", path, errno))?,
             path: path.clone(),
             file: File::from(fd),
             position: 0,
@@ -517,7 +551,7 @@ impl Tree for DiskTree {
         let parent = self
             .make_parent(path)
             .and_then(|parent| self.disturb(path, &parent).map(|()| parent))
-            .map_err(failed("make the directory of", path))?;
+            .map_err(|errno| self.refusal("make the directory of", path, errno))?;
         let name = self.temporary_name();
         DiskStage::create(path.clone(), parent, name)
     }
@@ -533,37 +567,39 @@ impl Tree for DiskTree {
                 self.replace(parent, name, &path)
                     .and_then(|()| complete.stage.placed())
                     .map(|stat| seen(&stat))
-                    .map_err(failed("place", &path))
+                    .map_err(|errno| self.refusal("place", &path, errno))
             })
             .collect()
     }
 
     fn make_directory(&mut self, path: &EntryPath, attributes: &Attributes) -> Result<Seen, TreeError> {
         self.directory(path, attributes)
-            .map_err(failed("make the directory", path))
+            .map_err(|errno| self.refusal("make the directory", path, errno))
     }
 
     fn make_link(&mut self, path: &EntryPath, target: &[u8], wanted: &Attributes) -> Result<Seen, TreeError> {
         self.link(path, target, wanted)
-            .map_err(failed("make the link", path))
+            .map_err(|errno| self.refusal("make the link", path, errno))
     }
 
     fn set_attributes(&mut self, path: &EntryPath, attributes: &Attributes) -> Result<Seen, TreeError> {
         self.change_attributes(path, attributes)
-            .map_err(failed("set attributes of", path))
+            .map_err(|errno| self.refusal("set attributes of", path, errno))
     }
 
     fn make_hard_link(&mut self, path: &EntryPath, to: &EntryPath) -> Result<Seen, TreeError> {
         self.hard_link(path, to)
-            .map_err(failed("make the hard link", path))
+            .map_err(|errno| self.refusal("make the hard link", path, errno))
     }
 
     fn rename(&mut self, from: &EntryPath, to: &EntryPath) -> Result<Seen, TreeError> {
-        self.move_entry(from, to).map_err(failed("rename to", to))
+        self.move_entry(from, to)
+            .map_err(|errno| self.refusal("rename to", to, errno))
     }
 
     fn remove(&mut self, path: &EntryPath) -> Result<(), TreeError> {
-        self.remove_entry(path).map_err(failed("remove", path))
+        self.remove_entry(path)
+            .map_err(|errno| self.refusal("remove", path, errno))
     }
 
     fn sync(&mut self) -> Result<(), TreeError> {

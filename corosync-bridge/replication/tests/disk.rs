@@ -377,7 +377,22 @@ fn a_link_on_the_way_to_a_configured_path_is_an_error_and_not_an_absence() {
     let mut world = World::new();
     fs::create_dir(world.at("/real")).unwrap();
     symlink("real", world.at("/etc")).unwrap();
-    assert!(world.tree.inspect(&path("/etc/one"), None).is_err());
+    let one = path("/etc/one");
+    let read = world.tree.inspect(&one, None).unwrap_err().to_string();
+    let written = world
+        .put("/etc/one", b"1", &attributes())
+        .unwrap_err()
+        .to_string();
+    for (action, told) in [("look at", read), ("make the directory of", written)] {
+        assert_eq!(
+            told,
+            format!(
+                "{action} /etc/one: /etc is a symbolic link, and none is followed on the way to what is replicated; \
+                 put a directory there, or configure the path that it leads to"
+            )
+        );
+    }
+    assert!(world.listing("/real").is_empty());
 }
 
 #[test]
