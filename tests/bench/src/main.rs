@@ -35,7 +35,7 @@ struct Arguments {
     what: Option<What>,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 enum Part {
     /// One monitor of each agent, next to ocf:pacemaker:Stateful and a hello world.
     Monitors {
@@ -51,6 +51,9 @@ enum Part {
         /// A little of everything, to see that it works.
         #[arg(long)]
         quick: bool,
+        /// Only the cases whose name contains this, as they are named in the table.
+        #[arg(long, default_value = "")]
+        only: String,
     },
     /// The Active's power cut, next to stock Pacemaker moving one address without fencing.
     Failover {
@@ -158,7 +161,7 @@ fn all() -> Result<()> {
     sizes::programs()?;
     with_lab(|lab, active| {
         monitors::run(lab, active, 300)?;
-        replication::run(lab, active, replication::Plan::whole(300))
+        replication::run(lab, active, replication::Plan::whole(300), "")
     })?;
     failover::run(3)
 }
@@ -167,11 +170,12 @@ fn one(part: Part) -> Result<()> {
     lab::clear_when_interrupted(&[LAB])?;
     match part {
         Part::Monitors { count } => with_lab(|lab, active| monitors::run(lab, active, count)),
-        Part::Replication { quick: true, .. } => {
-            with_lab(|lab, active| replication::run(lab, active, replication::Plan::QUICK))
-        }
-        Part::Replication { count, .. } => {
-            with_lab(|lab, active| replication::run(lab, active, replication::Plan::whole(count)))
+        Part::Replication { count, quick, only } => {
+            let plan = match quick {
+                true => replication::Plan::QUICK,
+                false => replication::Plan::whole(count),
+            };
+            with_lab(|lab, active| replication::run(lab, active, plan, &only))
         }
         Part::Failover { rounds } => failover::run(rounds),
         Part::Sizes => sizes::programs(),

@@ -10,7 +10,7 @@ mod remote;
 mod round_trip;
 mod tunnel;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use lab::{Lab, Node};
 
 use crate::stats::{Summary, milliseconds, ratio};
@@ -66,8 +66,13 @@ struct Line {
     lost: usize,
 }
 
-/// Measures everything and prints it.
-pub(crate) fn run(lab: &Lab, active: Node, plan: Plan) -> Result<()> {
+/// Measures the cases whose name contains `only` and prints them; the memory as well where all are wanted.
+pub(crate) fn run(lab: &Lab, active: Node, plan: Plan, only: &str) -> Result<()> {
+    let cases: Vec<Case> = cases(plan)
+        .into_iter()
+        .filter(|case| case.name.contains(only))
+        .collect();
+    ensure!(!cases.is_empty(), "no case's name contains {only:?}");
     let tunnel = Tunnel::up(lab, active)?;
     let idle = Idle::of(lab)?;
     let bench = Bench {
@@ -88,7 +93,7 @@ pub(crate) fn run(lab: &Lab, active: Node, plan: Plan) -> Result<()> {
         "KiB sent",
         "never arrived",
     ])];
-    for case in cases(plan) {
+    for case in cases {
         eprintln!("bench: {}", case.name);
         let mut lines = Vec::new();
         for contender in case.contenders {
@@ -108,7 +113,10 @@ pub(crate) fn run(lab: &Lab, active: Node, plan: Plan) -> Result<()> {
     drop(tunnel);
     table::print("Replication", &rows);
     println!("{LEGEND}");
-    memory::run(lab, active, plan.memory)
+    if only.is_empty() {
+        memory::run(lab, active, plan.memory)?;
+    }
+    Ok(())
 }
 
 const LEGEND: &str = "
