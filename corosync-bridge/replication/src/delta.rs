@@ -43,30 +43,71 @@ pub(crate) fn plan(
     their_sections: &[Chunk],
     their_chunks: &[Chunk],
 ) -> Vec<Stretch> {
-    let sections = by_content(their_sections);
-    let chunks = by_content(their_chunks);
+    let sections = Theirs::of(their_sections.iter().copied());
+    let implied = own_sections
+        .iter()
+        .flat_map(|section| sections.chunks_like(section, own));
+    let chunks = Theirs::of(implied.chain(their_chunks.iter().copied()));
     let mut plan = Plan::default();
     for section in own_sections {
-        if let Some(&from) = sections.get(&key(&section.whole)) {
-            plan.copy(&section.whole, from);
+        if plan.copy(&section.whole, &sections) {
             continue;
         }
         for chunk in &own[section.chunks.clone()] {
-            if let Some(&from) = chunks.get(&key(chunk)) {
-                plan.copy(chunk, from);
-            }
+            plan.copy(chunk, &chunks);
         }
     }
     plan.data_up_to(size);
     plan.stretches
 }
 
-fn key(chunk: &Chunk) -> (u32, Digest) {
+fn key(chunk: &Chunk) -> Key {
     (chunk.length, chunk.digest)
 }
 
-fn by_content(chunks: &[Chunk]) -> HashMap<(u32, Digest), u64> {
+fn by_content(chunks: &[Chunk]) -> HashMap<Key, u64> {
     chunks.iter().map(|chunk| (key(chunk), chunk.offset)).collect()
+}
+
+/// What a piece holds.
+type Key = (u32, Digest);
+
+/// What the receiver has where.
+#[derive(Debug)]
+struct Theirs {
+    at: HashMap<u64, Key>,
+    /// One of the places where it has this.
+    place: HashMap<Key, u64>,
+}
+
+impl Theirs {
+    fn of(pieces: impl Iterator<Item = Chunk>) -> Self {
+        let at: HashMap<u64, Key> = pieces.map(|piece| (piece.offset, key(&piece))).collect();
+        let place = at.iter().map(|(offset, key)| (*key, *offset)).collect();
+        Self { at, place }
+    }
+
+    /// Where it has `piece`: best at `next`, where what was copied before it ends, so that both are copied at once.
+    fn find(&self, piece: &Chunk, next: Option<u64>) -> Option<u64> {
+        let wanted = key(piece);
+        let is_there = |offset: &u64| self.at.get(offset) == Some(&wanted);
+        next.filter(is_there)
+            .or_else(|| Some(piece.offset).filter(is_there))
+            .or_else(|| self.place.get(&wanted).copied())
+    }
+
+    /// The chunks of a section of its that is one of the sender's: nobody has to tell of them.
+    fn chunks_like<'a>(&self, section: &Section, own: &'a [Chunk]) -> impl Iterator<Item = Chunk> + use<'a> {
+        let place = self.find(&section.whole, None);
+        let start = section.whole.offset;
+        let chunks = own[section.chunks.clone()].iter();
+        chunks.filter_map(move |chunk| {
+            Some(Chunk {
+                offset: place? + (chunk.offset - start),
+                ..*chunk
+            })
+        })
+    }
 }
 
 #[derive(Debug, Default)]
@@ -77,14 +118,23 @@ struct Plan {
 }
 
 impl Plan {
-    fn copy(&mut self, chunk: &Chunk, from: u64) {
-        self.data_up_to(chunk.offset);
-        let more = u64::from(chunk.length);
+    /// Has `piece` copied, if it is one of `theirs`.
+    fn copy(&mut self, piece: &Chunk, theirs: &Theirs) -> bool {
+        let next = match self.stretches.last() {
+            Some(Stretch::Copy { from, length }) if self.end == piece.offset => Some(from + length),
+            _ => None,
+        };
+        let Some(from) = theirs.find(piece, next) else {
+            return false;
+        };
+        self.data_up_to(piece.offset);
+        let more = u64::from(piece.length);
         self.end += more;
         match self.stretches.last_mut() {
-            Some(Stretch::Copy { from: before, length }) if *before + *length == from => *length += more,
+            Some(Stretch::Copy { length, .. }) if next == Some(from) => *length += more,
             _ => self.stretches.push(Stretch::Copy { from, length: more }),
         }
+        true
     }
 
     fn data_up_to(&mut self, offset: u64) {
@@ -130,6 +180,30 @@ mod tests {
         assert_eq!(planned("acegi", "giac"), [copy(3000, 2000), copy(0, 2000)]);
         assert_eq!(planned("", "ac"), [data(2000)]);
         assert_eq!(planned("ac", ""), []);
+    }
+
+    #[test]
+    fn what_is_there_more_than_once_is_copied_in_one_piece() {
+        let copy = |from, length| Stretch::Copy { from, length };
+        assert_eq!(planned("aaaacaaa", "aaaacaaa"), [copy(0, 8000)]);
+        assert_eq!(
+            planned("aaaaaaaa", "aaacaaaa"),
+            [copy(0, 3000), Stretch::Data { length: 1000 }, copy(4000, 4000)]
+        );
+    }
+
+    #[test]
+    fn chunks_of_a_section_that_is_there_are_known_untold() {
+        let (old, new) = ("ac".repeat(256), "ac".repeat(200) + "e" + &"ac".repeat(300));
+        let (old, new) = (chunks(&old), chunks(&new));
+        let theirs: Vec<Chunk> = sections(&old).iter().map(|section| section.whole).collect();
+        let size = new.last().map_or(0, Chunk::end);
+        let stretches = plan(size, &new, &sections(&new), &theirs, &[]);
+        let data = stretches.iter().map(|stretch| match stretch {
+            Stretch::Copy { .. } => 0,
+            Stretch::Data { length } => *length,
+        });
+        assert_eq!(data.sum::<u64>(), 1000, "{stretches:?}");
     }
 
     #[test]
