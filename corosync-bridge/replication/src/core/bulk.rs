@@ -329,14 +329,30 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             };
             self.begin_sending(content, vec![Stretch::Data { length }], None, now);
         } else {
-            let cuts = self.peers.only_follower().is_some();
-            self.start(Job::Survey(Survey::new(path.clone(), source, None, cuts)));
+            let follower = self.peers.only_follower();
+            let survey = Survey::new(path.clone(), source, None, follower.is_some());
+            self.survey(survey, follower, now);
         }
     }
 
     /// Begins to send a large content to one who lacks it.
-    pub(super) fn supply_content(&mut self, path: &EntryPath, source: T::Source, target: NodeId) {
-        self.start(Job::Survey(Survey::new(path.clone(), source, Some(target), true)));
+    pub(super) fn supply_content(
+        &mut self,
+        path: &EntryPath,
+        source: T::Source,
+        target: NodeId,
+        now: Duration,
+    ) {
+        let survey = Survey::new(path.clone(), source, Some(target), true);
+        self.survey(survey, Some(target), now);
+    }
+
+    /// Finds out what a content is; meanwhile `receiver`, where it is the only one, finds out what it has of it.
+    fn survey(&mut self, survey: Survey<T::Source>, receiver: Option<NodeId>, now: Duration) {
+        match receiver {
+            Some(receiver) => self.ask(survey, receiver, Vec::new(), now),
+            None => self.start(Job::Survey(survey)),
+        }
     }
 
     fn start(&mut self, job: Job<T::Source>) {

@@ -252,7 +252,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let size = found.seen.stamp.size;
         if size > INLINE_BYTES as u64 {
             self.count_sent(target, size);
-            self.supply_content(path, source, target);
+            self.supply_content(path, source, target, now);
             return Ok(());
         }
         let mut content = Vec::new();

@@ -82,9 +82,10 @@ impl<F: Source> Survey<F> {
         self.version.as_ref().map(|version| version.transfer)
     }
 
-    /// Whose answer is waited for, and until when.
+    /// Whose answer is waited for, and until when; nobody's as long as there is something to be read here.
     pub(super) fn awaits(&self) -> Option<(NodeId, Duration)> {
         let version = self.version.as_ref().filter(|version| !version.is_complete);
+        let version = version.filter(|_| self.is_read());
         version.map(|version| (version.of, version.give_up_at))
     }
 
@@ -118,6 +119,13 @@ impl<F: Source> Survey<F> {
             left = left.saturating_sub(u64::try_from(buffer.len()).unwrap_or(left));
         }
         Ok(false)
+    }
+
+    /// The receiver has nothing of it.
+    fn is_lacked_whole(&self) -> bool {
+        self.version
+            .as_ref()
+            .is_some_and(|version| version.is_complete && version.is_empty())
     }
 
     fn is_read(&self) -> bool {
@@ -175,16 +183,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         mut survey: Survey<T::Source>,
         now: Duration,
     ) -> Result<(), TreeError> {
-        if let Some(version) = survey.version.as_mut().filter(|version| !version.is_complete) {
-            version.give_up();
-        }
-        if let (None, Some(target)) = (&survey.version, survey.target) {
-            // It differs for certain: reading it is worth while if there is something to compare it with.
-            self.ask(survey, target, Vec::new(), now);
-            return Ok(());
-        }
-        let lacks_all = survey.version.as_ref().is_some_and(Version::is_empty);
-        if !lacks_all && !survey.is_read() {
+        // Where it was moved to, its receiver has nothing of a change: only reading it shows that.
+        let is_needed = survey.target.is_none() || !survey.is_lacked_whole();
+        if is_needed && !survey.is_read() {
             if !survey.read()? {
                 self.start(Job::Survey(survey));
                 return Ok(());
@@ -192,21 +193,20 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             if !self.is_still_there(&survey.path, &survey.source)? {
                 return self.changed_meanwhile(&Job::Survey(survey), now);
             }
-        }
-        if survey.version.is_none() {
-            if let Some(digest) = survey.digest() {
-                let found = survey.source.found();
-                let known = found.known_with(digest);
-                self.follow_file(&survey.path, &known, now)?;
-                self.join_names(&survey.path, found, &known, now)?;
-            }
-            if self.is_announced(&survey) || !self.peers.any_follows() {
-                return self.announce_surveyed(&survey, now);
-            }
-            if let Some(follower) = self.peers.only_follower() {
-                self.ask(survey, follower, Vec::new(), now);
+            if survey.target.is_none() && self.announce_surveyed(&survey, now)? {
                 return Ok(());
             }
+            // Its receiver may have been waiting for its own disk as long.
+            if let Some(version) = &mut survey.version {
+                version.give_up_at = now + PATIENCE;
+            }
+        }
+        if let Some(version) = survey.version.as_mut().filter(|version| !version.is_complete) {
+            if now < version.give_up_at && self.peers.follows(version.of) {
+                self.start(Job::Survey(survey));
+                return Ok(());
+            }
+            version.give_up();
         }
         let missing = survey.sections_to_ask();
         match survey.version.as_ref().map(|version| version.of) {
@@ -225,30 +225,37 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         Ok(())
     }
 
-    /// Whether the content is the one that was announced last.
-    fn is_announced(&self, survey: &Survey<T::Source>) -> bool {
+    /// Announces what can be announced without its content: the one that was announced last, moved or not, or any where
+    /// nobody follows. Returns whether it could.
+    fn announce_surveyed(&mut self, survey: &Survey<T::Source>, now: Duration) -> Result<bool, TreeError> {
         let Some(digest) = survey.digest() else {
-            return false;
-        };
-        let known = survey.source.found().known_with(digest);
-        self.index
-            .get(&survey.path)
-            .is_some_and(|before| before.same_content(&known))
-    }
-
-    /// Announces what has to be announced without its content.
-    fn announce_surveyed(&mut self, survey: &Survey<T::Source>, now: Duration) -> Result<(), TreeError> {
-        let Some(digest) = survey.digest() else {
-            return Ok(());
+            return Ok(false);
         };
         let found = survey.source.found().clone();
         let known = found.known_with(digest);
+        self.follow_file(&survey.path, &known, now)?;
+        self.join_names(&survey.path, &found, &known, now)?;
+        let is_announced = self
+            .index
+            .get(&survey.path)
+            .is_some_and(|before| before.same_content(&known));
+        if !is_announced && self.peers.any_follows() {
+            return Ok(false);
+        }
+        self.withdraw(survey.transfer(), now);
         self.finished(&survey.path);
-        self.announce_file(&survey.path, &found, known, None, now)
+        self.announce_file(&survey.path, &found, known, None, now)?;
+        Ok(true)
     }
 
     /// Asks `of` for its version of a file: for all of it, or for the chunks in some sections.
-    fn ask(&mut self, mut survey: Survey<T::Source>, of: NodeId, sections: Vec<u64>, now: Duration) {
+    pub(super) fn ask(
+        &mut self,
+        mut survey: Survey<T::Source>,
+        of: NodeId,
+        sections: Vec<u64>,
+        now: Duration,
+    ) {
         let Some(active) = &mut self.active else { return };
         let transfer = survey.transfer().unwrap_or_else(|| active.next_id());
         let version = survey.version.get_or_insert_with(|| Version {
