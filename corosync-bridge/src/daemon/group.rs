@@ -11,8 +11,8 @@ use crate::{log, narrate};
 use bmc_corosync::{CallError, CpgEvent, Reason, SendOutcome};
 
 /// Events taken from the group before anything else gets a turn. More makes a client wait longer while a
-/// sibling sends much.
-const EVENTS_PER_TURN: usize = 32;
+/// sibling sends much; fewer make fewer files share the cost of becoming durable.
+const EVENTS_PER_TURN: usize = 256;
 
 /// Pause before a message that Corosync had no room for is offered again. Corosync does not tell when it has
 /// room; it comes with the next rotations of the token, and one takes about this long.

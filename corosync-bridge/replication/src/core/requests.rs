@@ -305,10 +305,14 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
     }
 
-    /// Whether a request waits for nothing more than what `active` has sent, and its disk is not as far.
+    /// Whether a flush waits for no more than what `active` has sent, and its disk is not as far.
     pub(super) fn awaits_disk(&self, active: &Active<T::Source>) -> bool {
-        let mut marks = self.requests.pending.iter().filter_map(|pending| pending.mark);
-        marks.any(|mark| !active.is_hardened(mark))
+        let mut flushes = self
+            .requests
+            .pending
+            .iter()
+            .filter(|pending| pending.request == Request::Flush);
+        flushes.any(|flush| flush.mark.is_some_and(|mark| !active.is_hardened(mark)))
     }
 
     /// What keeps everything up to `mark` from being durable everywhere.

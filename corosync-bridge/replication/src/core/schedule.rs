@@ -36,6 +36,12 @@ impl Occasion {
             (Self::Missed, _) => false,
         }
     }
+
+    /// Whether changes were not seen as they were made. Somebody who wants to be sure is no reason to think so, and what was
+    /// seen owes its hardening already.
+    fn missed_something(self) -> bool {
+        self != Self::FullSync
+    }
 }
 
 /// Roots that are looked at together.
@@ -116,7 +122,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if roots.is_empty() {
             return;
         }
-        if let Some(active) = &mut self.active {
+        let active = self.active.as_mut().filter(|_| occasion.missed_something());
+        if let Some(active) = active {
             // What came and went without a trace may still be on the disk after a power cut.
             active.owe_hardening_all();
         }
