@@ -107,6 +107,7 @@ fn status(role: Role, members: Vec<Member>) -> Reply {
         entries: 12,
         transfer: None,
         problems: Vec::new(),
+        conflicts: 0,
     }))
 }
 

@@ -44,6 +44,8 @@ pub(crate) struct Daemon {
     core: Core<PlacedTree<DiskTree>, StateFile>,
     link: Link,
     watcher: Watcher,
+    /// Changes travel from here also while this node is Passive.
+    always_watches: bool,
     server: ControlServer,
     requests: Requests,
     joining: Joining,
@@ -73,13 +75,15 @@ impl Daemon {
         // Everything else is looked at when its time has come.
         let watched = config.only(|entry| entry.rule.timing == Timing::Immediate);
         let mut watcher = Watcher::new(Rc::new(watched));
-        if role == Role::Active {
+        let always_watches = config.offered_roots().next().is_some();
+        if role == Role::Active || always_watches {
             watcher.start(started);
         }
         Self {
             core,
             link: Link::new(group, started),
             watcher,
+            always_watches,
             server,
             requests: Requests::default(),
             joining: Joining::default(),
@@ -159,7 +163,7 @@ impl Daemon {
         self.answer_requests();
         self.tell_progress();
         self.answer_joining();
-        if self.role == Role::Passive && !self.requests.is_promoting() {
+        if self.role == Role::Passive && !self.always_watches && !self.requests.is_promoting() {
             self.watcher.stop();
         }
     }

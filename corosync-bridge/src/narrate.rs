@@ -81,7 +81,7 @@ pub(crate) fn core(notice: &Notice, copy: Option<&CopyBefore>, names: &impl Name
     let text = sentence(notice, copy, names);
     match notice {
         Notice::RoleChanged { .. } | Notice::ClockSet { .. } => log::notice(text),
-        Notice::Problem(_) => log::warning(text),
+        Notice::Problem(_) | Notice::KeptAside { .. } => log::warning(text),
         _ => log::info(text),
     }
 }
@@ -128,6 +128,7 @@ fn sentence(notice: &Notice, copy: Option<&CopyBefore>, names: &impl Names) -> S
             before.as_secs_f64(),
             after.as_secs_f64()
         ),
+        Notice::KeptAside { .. } => notice.to_string(),
         Notice::Problem(message) => message.clone(),
     }
 }

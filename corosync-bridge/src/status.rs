@@ -39,6 +39,7 @@ pub(crate) fn status(report: Report, link: &Link, watcher: &Watcher, notifier: &
         entries: report.entries,
         transfer: report.transfer,
         problems,
+        conflicts: report.conflicts,
     }
 }
 

@@ -51,6 +51,7 @@ pub(crate) fn bridge() -> Status {
         entries: 12,
         transfer: None,
         problems: Vec::new(),
+        conflicts: 0,
     }
 }
 

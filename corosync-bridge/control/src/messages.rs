@@ -224,6 +224,14 @@ pub struct Status {
     pub transfer: Option<Transfer>,
     /// What keeps settings from being replicated; empty when all is well.
     pub problems: Vec<Problem>,
+    /// Versions of this node that lost against the Active's and are kept aside; not told where there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub conflicts: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 #[cfg(test)]
@@ -312,6 +320,7 @@ mod tests {
             entries: 12,
             transfer: None,
             problems: vec![],
+            conflicts: 0,
         };
         let line = serde_json::to_string(&Reply::Status(Box::new(status.clone()))).unwrap();
         assert_eq!(

@@ -50,18 +50,24 @@
 //! newer one is open.
 
 mod active;
+mod agreement;
 mod applied;
+mod aside;
 mod bulk;
 mod comparison;
 mod deliver;
 mod essential;
 mod follower;
+mod handing_over;
 mod incoming;
+mod intake;
 mod keeping;
 mod lacking;
 mod links;
 mod moves;
+mod offers;
 mod outbox;
+mod owed;
 mod peers;
 mod problems;
 mod queue;
@@ -79,6 +85,8 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::agreed::Agreed;
+use crate::conflicts::Kept;
 use crate::coverage::Coverage;
 use crate::digest_log::DigestLog;
 use crate::index::Index;
@@ -86,13 +94,15 @@ use crate::scan::Scan;
 use crate::state::{State, StateStore};
 use crate::tree::Tree;
 use crate::wire::{Hello, Message};
-use crate::{NodeId, Position, Problem, Role, Switch, Sync, Transfer};
+use crate::{EntryPath, NodeId, Position, Problem, Role, Switch, Sync, Transfer};
 
 use active::Active;
 use applied::Applied;
 use essential::Essential;
 use follower::Follower;
+use intake::Intake;
 use keeping::Keeper;
+use offers::{OfferStep, Offers};
 use outbox::Outbox;
 use peers::Peers;
 use problems::{Problems, Topic};
@@ -207,6 +217,13 @@ pub enum Notice {
         /// What it shows.
         after: Duration,
     },
+    /// A version of this node was kept aside: the Active has another one.
+    KeptAside {
+        /// Where it was.
+        path: EntryPath,
+        /// What became of it.
+        kept: Kept,
+    },
     /// Something keeps settings from being replicated.
     Problem(String),
 }
@@ -237,6 +254,19 @@ impl std::fmt::Display for Notice {
                 before.as_secs_f64(),
                 after.as_secs_f64()
             ),
+            Self::KeptAside { path, kept } => {
+                write!(
+                    f,
+                    "{path} was changed here and on the Active: the version here was kept aside"
+                )?;
+                if kept.without_content {
+                    f.write_str(", without its content, which is too large")?;
+                }
+                match kept.dropped {
+                    0 => Ok(()),
+                    dropped => write!(f, "; the {dropped} oldest that were kept had to go for it"),
+                }
+            }
             Self::Problem(message) => f.write_str(message),
         }
     }
@@ -284,6 +314,8 @@ pub struct Report {
     pub entries: u64,
     /// What is still to be sent, on the Active.
     pub transfer: Option<Transfer>,
+    /// Versions that lost and are kept aside here.
+    pub conflicts: u64,
     /// What keeps settings from being replicated.
     pub problems: Vec<Problem>,
 }
@@ -307,6 +339,14 @@ pub struct Core<T: Tree, S> {
     active: Option<Active<T::Source>>,
     follower: Follower<T>,
     applied: Applied,
+    /// What this node and the others have last agreed on, where changes travel both ways.
+    agreed: Agreed,
+    /// Where changes of a Passive travel.
+    offered_roots: Rc<[EntryPath]>,
+    /// This Passive's own changes.
+    offers: Offers<T::Source>,
+    /// The Passives' changes, on the Active.
+    intake: Intake<T>,
     peers: Peers,
     outbox: Outbox,
     proposal: Option<Proposal>,
@@ -348,6 +388,12 @@ enum Step {
     Harden,
     /// Keep what is known of the entries for the next start.
     Keep,
+    /// Make durable what was agreed.
+    Agree,
+    /// Passive: go on with the own changes.
+    Offer(OfferStep),
+    /// Active: go on with the changes of a Passive.
+    Take(NodeId),
 }
 
 impl<T: Tree, S: StateStore> Core<T, S> {
@@ -372,6 +418,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let resumes = options.resume_as_active && state.epoch > 0;
         let role = if resumes { Role::Active } else { Role::Passive };
         tree.take_role(role);
+        let (agreed, damage) = Agreed::load(store.agreed());
+        notices.extend(damage.map(|damage| problems.record(Topic::Agreed, damage)));
+        let offered_roots = coverage.offered_roots().into();
         Self {
             coverage,
             tree,
@@ -387,6 +436,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             active: None,
             follower: Follower::default(),
             applied: Applied::default(),
+            agreed,
+            offered_roots,
+            offers: Offers::default(),
+            intake: Intake::default(),
             peers: Peers::default(),
             outbox: Outbox::default(),
             proposal: None,
@@ -452,7 +505,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     pub fn work(&mut self, now: Duration) {
         let step = self.next_step(now);
         match (&mut self.active, step) {
-            (Some(active), Some(step)) => active.bulk.took(step),
+            (Some(active), Some(step)) => {
+                active.bulk.took(step);
+                self.intake.took(step);
+            }
             (None, Some(step)) => self.follower.took(step),
             (_, None) => {}
         }
@@ -469,6 +525,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             Some(Step::Compare(node)) => self.start_session(node, now),
             Some(Step::Harden) => self.harden(now),
             Some(Step::Keep) => self.keep_step(now),
+            Some(Step::Agree) => self.agree_step(now),
+            Some(Step::Offer(step)) => self.offer_step(step, now),
+            Some(Step::Take(node)) => self.take_step(node, now),
         }
         self.answer_requests(now);
         self.plan_keeping(now);
@@ -481,6 +540,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             self.requests.deadline(),
             self.resume.deadline(),
             self.active.as_ref().and_then(Active::deadline),
+            self.offers.deadline(),
             self.peers_deadline(),
             self.switches.deadline(),
             self.schedule.deadline(),
@@ -522,6 +582,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             members: self.peers.report(self.active.as_ref(), now),
             entries: u64::try_from(self.index.len()).unwrap_or(u64::MAX),
             transfer: self.active.as_ref().and_then(Active::transfer),
+            conflicts: self.store.conflicts(),
             problems: self.problems.list(),
         }
     }

@@ -54,6 +54,12 @@ pub trait Coverage: std::fmt::Debug {
     fn listened_entry(&self, _path: &EntryPath) -> Option<usize> {
         None
     }
+
+    /// The topmost covered paths whose changes on a Passive travel to the Active. None where all changes travel the
+    /// other way.
+    fn offered_roots(&self) -> Vec<EntryPath> {
+        Vec::new()
+    }
 }
 
 impl Coverage for SyncConfig {
@@ -97,6 +103,12 @@ impl Coverage for SyncConfig {
         let index = self.index_for(path)?;
         let notify = self.entries().get(index)?.notify.as_ref()?;
         notify.concerns(path).then_some(index)
+    }
+
+    fn offered_roots(&self) -> Vec<EntryPath> {
+        SyncConfig::offered_roots(self)
+            .filter_map(|path| EntryPath::from_path(path).ok())
+            .collect()
     }
 }
 

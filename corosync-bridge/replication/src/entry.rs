@@ -143,6 +143,17 @@ pub struct Known {
 }
 
 impl Known {
+    /// That something is there, and nothing of what it holds: whoever looks at it finds a change.
+    pub(crate) fn untold(mut self) -> Self {
+        self.content = Digest::NONE;
+        self.seen.settled = false;
+        self.seen.stamp.ctime = FileTime {
+            seconds: 0,
+            nanoseconds: 0,
+        };
+        self
+    }
+
     /// Whether both describe the same content and attributes.
     #[must_use]
     pub fn same_as(&self, other: &Self) -> bool {
@@ -167,6 +178,18 @@ pub enum Body {
     Link(Vec<u8>),
 }
 
+impl Body {
+    /// Without what it holds.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::File => Kind::File,
+            Self::Directory => Kind::Directory,
+            Self::Link(_) => Kind::Link,
+        }
+    }
+}
+
 /// An entry on disk without a file's content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
@@ -184,13 +207,13 @@ impl Found {
     /// What to remember, a file's content having `content` as its digest.
     #[must_use]
     pub fn known_with(&self, content: Digest) -> Known {
-        let (kind, content) = match &self.body {
-            Body::File => (Kind::File, content),
-            Body::Directory => (Kind::Directory, Digest::NONE),
-            Body::Link(target) => (Kind::Link, Digest::of(target)),
+        let content = match &self.body {
+            Body::File => content,
+            Body::Directory => Digest::NONE,
+            Body::Link(target) => Digest::of(target),
         };
         Known {
-            kind,
+            kind: self.body.kind(),
             content,
             attributes: self.attributes.digest(),
             linked: self.linked,

@@ -20,8 +20,9 @@
 //!   been told as [`Event::Changed`]: flush covers what was told before it.
 //! - [`Event::Tick`] is told when [`Core::deadline`] has come.
 //! - Notices are taken before answers, so that a role is on record before a request for it is answered.
-//! - Hints are used on the Active only; a Passive need not watch anything. A new Active scans by itself, so
-//!   watches must stand before the promotion is answered, or a [`Event::RescanAll`] must follow them.
+//! - A Passive uses hints where its own changes travel ([`Coverage::offered_roots`]), and need not watch anything
+//!   else. A new Active scans by itself, so watches must stand before the promotion is answered, or a
+//!   [`Event::RescanAll`] must follow them.
 //!
 //! # What is carried
 //! Content, owner, mode, mtime to the nanosecond, extended attributes with access control lists, symbolic links as
@@ -39,12 +40,16 @@
 //! | [`placement`] | where a node keeps what it receives |
 //! | [`state`] | epoch, owner and position, and the file that keeps them |
 //! | [`record_log`] | records on disk that survive power cuts |
+//! | [`agreed`] | what the members last agreed on, for paths that change on both sides |
 //! | [`chunks`] | where a content is cut, for deltas |
 //! | [`clock`] | what the core asks of a wall clock |
+//! | [`conflicts`] | where the version that lost is kept |
 //! | [`coverage`] | which paths are replicated |
 
+pub mod agreed;
 pub mod chunks;
 pub mod clock;
+pub mod conflicts;
 pub mod core;
 pub mod coverage;
 mod delta;

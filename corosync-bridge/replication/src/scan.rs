@@ -14,6 +14,9 @@ const STEP_ENTRIES: usize = 64;
 /// Content digested in one step, in bytes: about 10 ms on a BMC's processor.
 const STEP_BYTES: usize = 256 * 1024;
 
+/// Readings of a file that changes while it is read, before it is given up.
+const LOOKS: usize = 3;
+
 /// What a scan does with a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -217,6 +220,41 @@ impl<F: Source> Scan<F> {
             Err(error) => findings.failed.push(error),
         }
     }
+}
+
+/// Brings what the index knows of `path` itself to what is on disk.
+pub(crate) fn look<T: Tree>(path: &EntryPath, tree: &mut T, index: &mut Index) -> Result<(), TreeError> {
+    for _ in 0..LOOKS {
+        let known = index.get(path).copied();
+        match tree.inspect(path, known.as_ref().map(|known| &known.seen))? {
+            Inspection::Unchanged => return Ok(()),
+            Inspection::Absent => {
+                index.remove(path);
+                return Ok(());
+            }
+            Inspection::Present(found) if found.body == Body::File => {
+                let Some(source) = tree.open(path)? else { continue };
+                let mut hashing = Hashing::new(path.clone(), source);
+                let digest = loop {
+                    if let Some(digest) = hashing.step()? {
+                        break digest;
+                    }
+                };
+                if hashing.is_stable()? && hashing.learn(digest, tree, index)?.is_none() {
+                    return Ok(());
+                }
+            }
+            Inspection::Present(found) => {
+                index.insert(path.clone(), found.known_with(Digest::NONE));
+                return Ok(());
+            }
+        }
+    }
+    Err(TreeError {
+        action: "read",
+        path: path.clone(),
+        source: std::io::Error::other("it changes while it is read"),
+    })
 }
 
 /// A file being digested, in steps.

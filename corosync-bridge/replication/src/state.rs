@@ -9,8 +9,10 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::conflicts::{ConflictDirectory, ConflictStore, Kept, Loser};
 use crate::digest::Digest;
 use crate::record_log::{LogFile, Medium};
+use crate::tree::Source;
 use crate::{NodeId, Position};
 
 /// The first bytes of a state file.
@@ -39,6 +41,9 @@ const DIGESTS_NAME: &str = "replication.digests";
 
 /// Where Linux tells one boot from another.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// Name of the log of what was agreed, beside it.
+const AGREED_NAME: &str = "replication.agreed";
 
 /// What a node remembers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,7 +137,7 @@ pub enum StateError {
 }
 
 /// Where the state is kept.
-pub trait StateStore {
+pub trait StateStore: ConflictStore {
     /// The state kept last; the default when none ever was.
     ///
     /// # Errors
@@ -150,6 +155,9 @@ pub trait StateStore {
 
     /// A name of this boot, which no other boot of this node has; empty where none is known.
     fn boot(&self) -> Vec<u8>;
+
+    /// Where what the members agreed on is kept.
+    fn agreed(&mut self) -> Box<dyn Medium>;
 }
 
 /// Keeps the state in a file of a directory that nothing else writes to.
@@ -214,6 +222,24 @@ impl StateStore for StateFile {
 
     fn boot(&self) -> Vec<u8> {
         fs::read(BOOT_ID).unwrap_or_default()
+    }
+
+    fn agreed(&mut self) -> Box<dyn Medium> {
+        Box::new(LogFile::new(&self.directory, AGREED_NAME))
+    }
+}
+
+impl ConflictStore for StateFile {
+    fn keep_aside(
+        &mut self,
+        loser: &Loser<'_>,
+        content: Option<&mut dyn Source>,
+    ) -> Result<Kept, StateError> {
+        ConflictDirectory::new(&self.directory).keep_aside(loser, content)
+    }
+
+    fn conflicts(&self) -> u64 {
+        ConflictDirectory::new(&self.directory).conflicts()
     }
 }
 

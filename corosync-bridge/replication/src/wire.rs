@@ -15,6 +15,7 @@ mod encode;
 
 use std::time::Duration;
 
+use crate::agreed::Version;
 use crate::chunks::Chunk;
 use crate::digest::Digest;
 use crate::entry::{Attributes, Kind};
@@ -113,6 +114,38 @@ pub struct ManifestEntry {
     pub content: Digest,
     /// Digest of its attributes.
     pub attributes: Digest,
+}
+
+/// How far a Passive is with its offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OfferStage {
+    /// It begins: what it offered before is forgotten.
+    Begun,
+    /// Everything was offered, as far as it can be: it can be compared.
+    Done,
+    /// The same; and of the `Passive2Active` paths its copy is the one that counts: what it has not offered there is to
+    /// go.
+    Claimed,
+}
+
+/// What becomes of an offered change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The Active has it, durably.
+    Taken,
+    /// The Active has another version than the one that it was made from: that one stays.
+    Lost,
+    /// It cannot be taken now; to be offered again.
+    Later,
+    /// The Active is not configured to take it.
+    Refused,
+    /// The Active has the content and asks for the rest.
+    WantsAttributes,
+    /// The Active asks for the content from this byte on.
+    WantsContent {
+        /// Bytes that it has.
+        offset: u64,
+    },
 }
 
 /// One change. Applied whole or not at all.
@@ -377,6 +410,107 @@ pub enum Message<'a> {
         /// What the sender's clock shows, since 1970, to the nanosecond and up to the year 2554; `None` asks.
         time: Option<Duration>,
     },
+    /// A Passive offers a change of its own to the Active. A newer one of the same path takes its place; one that changes
+    /// nothing just withdraws it.
+    Offer {
+        /// Epoch of the Active.
+        epoch: u64,
+        /// Names the offer: the same change has the same name, whoever asks and however often.
+        offer: u64,
+        /// Which entry.
+        path: EntryPath,
+        /// What was agreed before; `None`: that nothing is there.
+        base: Option<Version>,
+        /// What it is now; `None`: nothing is there.
+        now: Option<Version>,
+    },
+    /// What becomes of an offer.
+    Verdict {
+        /// Epoch of the sender.
+        epoch: u64,
+        /// Whose offer.
+        target: NodeId,
+        /// Which offer.
+        offer: u64,
+        /// What becomes of it.
+        verdict: Verdict,
+    },
+    /// What the Active wants of an offer.
+    Contribution {
+        /// Epoch of the Active.
+        epoch: u64,
+        /// Which offer.
+        offer: u64,
+        /// The change.
+        operation: Operation<'a>,
+    },
+    /// A piece of an offered content that is too large for a contribution.
+    Piece {
+        /// Epoch of the Active.
+        epoch: u64,
+        /// Which offer.
+        offer: u64,
+        /// Where in the content it belongs, in bytes: right behind the piece before it.
+        offset: u64,
+        /// The piece.
+        bytes: &'a [u8],
+    },
+    /// How far a Passive is with what it changed since it followed an Active last.
+    Offering {
+        /// Epoch of the Active.
+        epoch: u64,
+        /// How far.
+        stage: OfferStage,
+    },
+}
+
+impl Operation<'_> {
+    /// The one entry that it concerns.
+    #[must_use]
+    pub fn path(&self) -> Option<&EntryPath> {
+        match self {
+            Self::Put { path, .. }
+            | Self::PutTransferred { path, .. }
+            | Self::Directory { path, .. }
+            | Self::Link { path, .. }
+            | Self::Attributes { path, .. }
+            | Self::Remove { path } => Some(path),
+            Self::HardLink { .. }
+            | Self::Rename { .. }
+            | Self::InSync { .. }
+            | Self::EssentialInSync { .. } => None,
+        }
+    }
+
+    /// What the entry is once this is applied; `None`: nothing is there.
+    #[must_use]
+    pub fn version(&self) -> Option<Version> {
+        let (kind, content, attributes) = match self {
+            Self::Put {
+                content, attributes, ..
+            } => (Kind::File, Digest::of(content), attributes),
+            Self::PutTransferred {
+                digest, attributes, ..
+            } => (Kind::File, *digest, attributes),
+            Self::Attributes {
+                content, attributes, ..
+            } => (Kind::File, *content, attributes),
+            Self::Directory { attributes, .. } => (Kind::Directory, Digest::NONE, attributes),
+            Self::Link {
+                target, attributes, ..
+            } => (Kind::Link, Digest::of(target), attributes),
+            Self::Remove { .. }
+            | Self::HardLink { .. }
+            | Self::Rename { .. }
+            | Self::InSync { .. }
+            | Self::EssentialInSync { .. } => return None,
+        };
+        Some(Version {
+            kind,
+            content,
+            attributes: attributes.digest(),
+        })
+    }
 }
 
 impl<'a> Message<'a> {
@@ -412,6 +546,11 @@ mod kind {
     pub(super) const SIGNATURE: u8 = 13;
     pub(super) const COPY: u8 = 14;
     pub(super) const HOLE: u8 = 15;
+    pub(super) const OFFER: u8 = 16;
+    pub(super) const VERDICT: u8 = 17;
+    pub(super) const CONTRIBUTION: u8 = 18;
+    pub(super) const PIECE: u8 = 19;
+    pub(super) const OFFERING: u8 = 20;
     pub(super) const LACKS: u8 = 21;
     pub(super) const TIME: u8 = 24;
 }
@@ -428,4 +567,21 @@ mod operation {
     pub(super) const HARD_LINK: u8 = 8;
     pub(super) const RENAME: u8 = 9;
     pub(super) const ESSENTIAL_IN_SYNC: u8 = 10;
+}
+
+/// Each stage of the offers.
+mod stage {
+    pub(super) const BEGUN: u8 = 1;
+    pub(super) const DONE: u8 = 2;
+    pub(super) const CLAIMED: u8 = 3;
+}
+
+/// First bytes of each kind of verdict.
+mod verdict {
+    pub(super) const TAKEN: u8 = 1;
+    pub(super) const LOST: u8 = 2;
+    pub(super) const LATER: u8 = 3;
+    pub(super) const REFUSED: u8 = 4;
+    pub(super) const WANTS_ATTRIBUTES: u8 = 5;
+    pub(super) const WANTS_CONTENT: u8 = 6;
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bmc_replication::digest::Digest;
 use bmc_replication::entry::Attributes;
-use bmc_replication::wire::{Hello, INLINE_BYTES, Message, Operation, Range, SummaryRange};
+use bmc_replication::wire::{Hello, INLINE_BYTES, Message, OfferStage, Operation, Range, SummaryRange};
 use bmc_replication::{Event, NodeId, Position, Request, Role, Switch, Sync};
 use support::{A, B, Node, PERIOD, Pair, path};
 
@@ -1102,6 +1102,16 @@ fn a_passive_that_tells_of_its_copy_out_of_order_is_not_believed() {
             let bytes = message.encode();
             a.core.handle(&Event::Delivered { from, bytes: &bytes }, now);
         }
+        let offered = Message::Offering {
+            epoch: 1,
+            stage: OfferStage::Done,
+        };
+        let bytes = offered.encode();
+        let offered = Event::Delivered {
+            from: B,
+            bytes: &bytes,
+        };
+        a.core.handle(&offered, now);
         while a.core.has_work(now) {
             a.core.work(now);
         }

@@ -4,11 +4,13 @@
 
 use std::time::Duration;
 
+use bmc_replication::agreed::Version;
 use bmc_replication::chunks::Chunk;
 use bmc_replication::digest::Digest;
 use bmc_replication::entry::{Attributes, FileTime, Kind, Xattr};
 use bmc_replication::wire::{
-    Hello, ManifestEntry, Message, Operation, Range, STRETCH_BYTES, SummaryRange, WireError,
+    Hello, ManifestEntry, Message, OfferStage, Operation, Range, STRETCH_BYTES, SummaryRange, Verdict,
+    WireError,
 };
 use bmc_replication::{EntryPath, NodeId, Position, Role, Switch, Sync};
 
@@ -49,6 +51,21 @@ fn every_message() -> Vec<(Message<'static>, String)> {
             },
             format!("06 {seven} 0000000000000008 00000002 {bytes}"),
         )
+    };
+    let verdict = |verdict, bytes: &str| {
+        (
+            Message::Verdict {
+                epoch: 7,
+                target: NodeId(2),
+                offer: 13,
+                verdict,
+            },
+            format!("11 {seven} 00000002 000000000000000d {bytes}"),
+        )
+    };
+    let stage = |stage, bytes: &str| {
+        let message = Message::Offering { epoch: 7, stage };
+        (message, format!("14 {seven} {bytes}"))
     };
     let digest = "ab".repeat(Digest::BYTES);
     vec![
@@ -281,6 +298,46 @@ fn every_message() -> Vec<(Message<'static>, String)> {
             },
             format!("18 {seven} 00000002 0000000000000009 01 000000003b9aca02"),
         ),
+        (
+            Message::Offer {
+                epoch: 7,
+                offer: 13,
+                path: path("/a"),
+                base: None,
+                now: Some(Version {
+                    kind: Kind::Directory,
+                    content: Digest([0xab; Digest::BYTES]),
+                    attributes: Digest([0xab; Digest::BYTES]),
+                }),
+            },
+            format!("10 {seven} 000000000000000d 00000002 2f61 00 02 {digest} {digest}"),
+        ),
+        verdict(Verdict::Taken, "01"),
+        verdict(Verdict::Lost, "02"),
+        verdict(Verdict::Later, "03"),
+        verdict(Verdict::Refused, "04"),
+        verdict(Verdict::WantsAttributes, "05"),
+        verdict(Verdict::WantsContent { offset: 14 }, "06 000000000000000e"),
+        (
+            Message::Contribution {
+                epoch: 7,
+                offer: 13,
+                operation: Operation::Remove { path: path("/a") },
+            },
+            format!("12 {seven} 000000000000000d 06 00000002 2f61"),
+        ),
+        (
+            Message::Piece {
+                epoch: 7,
+                offer: 13,
+                offset: 14,
+                bytes: b"xyz",
+            },
+            format!("13 {seven} 000000000000000d 000000000000000e 00000003 78797a"),
+        ),
+        stage(OfferStage::Begun, "01"),
+        stage(OfferStage::Done, "02"),
+        stage(OfferStage::Claimed, "03"),
     ]
 }
 

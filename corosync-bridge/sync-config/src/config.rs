@@ -92,6 +92,11 @@ impl SyncConfig {
         self.entries.iter().flat_map(Entry::roots)
     }
 
+    /// The topmost paths whose changes on a Passive travel to the Active.
+    pub fn offered_roots(&self) -> impl Iterator<Item = &Path> {
+        self.entries.iter().flat_map(Entry::offered_roots)
+    }
+
     /// Whether `directory` is covered or lies on the way to something covered: worth descending into.
     #[must_use]
     pub fn may_contain(&self, directory: &Path) -> bool {

@@ -33,8 +33,6 @@ pub enum Mistake {
     Contradiction,
     /// Two entries that replicate the same path, or write to it.
     Overlap,
-    /// Right, and not carried out by this version.
-    NotCarriedOut,
 }
 
 impl fmt::Display for Mistake {

@@ -79,6 +79,15 @@ impl Entry {
         included.iter().map(PathBuf::as_path)
     }
 
+    /// The topmost paths of this entry whose changes on a Passive travel to the Active.
+    pub fn offered_roots(&self) -> impl Iterator<Item = &Path> {
+        let all = self.rule.direction != Direction::ActiveToPassive;
+        let exceptions = self.exceptions.iter().map(PathBuf::as_path);
+        self.roots()
+            .filter(move |_| all)
+            .chain(exceptions.filter(move |_| !all))
+    }
+
     /// How the covered `path` is replicated.
     #[must_use]
     pub fn rule_for(&self, path: &Path) -> Rule {

@@ -2,7 +2,7 @@
 //!
 //! The format is the one of phosphor-data-sync's `config/schema/schema.json` with three additions: `Priority`,
 //! `SyncType` `AtJoin`, and `ExceptionList`. Everything else is refused with its file, line and column, never
-//! skipped: a list that [`SyncConfig::load`] takes is carried out. All mistakes are told at once, each with what would be
+//! skipped: a list that loads is a list that is carried out. All mistakes are told at once, each with what would be
 //! right ([`Diagnostic`]).
 //!
 //! All `*.json` files of a directory form one configuration. Paths are compared as names; nothing here looks
@@ -18,7 +18,6 @@
 //! From text to entries: [`json`] reads the text, [`check`] holds it against the table of [`keys`], [`parse`] makes
 //! entries of it, [`overlap`] compares those of all files, and [`config`] puts them together.
 
-mod carried_out;
 mod check;
 mod config;
 mod diagnostic;

@@ -5,7 +5,6 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use crate::carried_out;
 use crate::check;
 use crate::config::SyncConfig;
 use crate::diagnostic::{self, Diagnostic, MOST_TOLD, Mistake};
@@ -27,12 +26,11 @@ impl SyncConfig {
     /// # Errors
     /// [`ConfigError`] names everything that is wrong and where it stands.
     pub fn load_dir(directory: &Path) -> Result<Self, ConfigError> {
-        Self::load_files(&list(directory)?, None)
+        Self::load_files(&list(directory)?, &[])
     }
 
     /// Loads files and directories as one configuration: a file whatever its name is, a directory as
-    /// [`SyncConfig::load_dir`] does. For whoever is going to carry it out: no entry may touch the directories `kept`,
-    /// which are the bridge's own, or ask for what this version does not do.
+    /// [`SyncConfig::load_dir`] does. No entry may touch the directories `kept`, which are the bridge's own.
     ///
     /// # Errors
     /// As [`SyncConfig::load_dir`].
@@ -45,10 +43,10 @@ impl SyncConfig {
                 files.push(path.clone());
             }
         }
-        Self::load_files(&files, Some(kept))
+        Self::load_files(&files, kept)
     }
 
-    fn load_files(files: &[PathBuf], kept: Option<&[&Path]>) -> Result<Self, ConfigError> {
+    fn load_files(files: &[PathBuf], kept: &[&Path]) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
         let mut drafts = Vec::new();
         for file in files {
@@ -57,10 +55,7 @@ impl SyncConfig {
             }
             drafts.extend(read(file, read_bounded(file)?, &mut problems));
         }
-        overlap::check(&drafts, kept.unwrap_or_default(), &mut problems);
-        if kept.is_some() {
-            carried_out::check(&drafts, &mut problems);
-        }
+        overlap::check(&drafts, kept, &mut problems);
         if problems.is_empty() {
             Ok(Self::assemble(drafts))
         } else {

@@ -194,24 +194,6 @@ fn an_entry_that_touches_what_the_bridge_keeps_is_refused() {
 }
 
 #[test]
-fn who_carries_a_list_out_refuses_what_would_travel_the_wrong_way() {
-    let told = |list: &str| {
-        let directory = directory(&[("a.json", list)]);
-        match SyncConfig::load(&[directory.path().to_owned()], &[]) {
-            Err(ConfigError::Refused(refused)) => refused.problems[0].message.clone(),
-            other => panic!("{other:?}"),
-        }
-    };
-    let one_way = directories(&[entry("/d/", "")]);
-    for direction in ["Passive2Active", "Bidirectional"] {
-        let message = told(&one_way.replace("Active2Passive", direction));
-        assert!(message.starts_with("SyncDirection of /d asks"), "{message}");
-    }
-    let message = told(&directories(&[entry("/d/", r#","ExceptionList":["/d/x"]"#)]));
-    assert!(message.starts_with("ExceptionList of /d asks"), "{message}");
-}
-
-#[test]
 fn a_directory_is_uniform_when_nothing_in_it_is_left_out_or_replicated_otherwise() {
     let config = load(&directories(&[
         entry("/a/", r#","ExcludeList":["/a/d/own"]"#),

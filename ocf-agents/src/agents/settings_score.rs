@@ -85,6 +85,7 @@ mod tests {
             entries: 0,
             transfer: None,
             problems: Vec::new(),
+            conflicts: 0,
         }
     }
 

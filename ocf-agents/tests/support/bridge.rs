@@ -50,6 +50,7 @@ impl Bridge {
             entries: 12,
             transfer: None,
             problems: Vec::new(),
+            conflicts: 0,
         };
         let shared = Arc::new(World {
             state: Mutex::new(Shared {

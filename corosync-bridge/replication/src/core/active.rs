@@ -10,6 +10,7 @@ use super::queue::{Item, Queue};
 use super::schedule::Occasion;
 use super::session::Session;
 use super::{Core, Step, Topic};
+use crate::agreed::Version;
 use crate::coverage::Timing;
 use crate::digest::Digest;
 use crate::entry::{Body, Found, Kind, Known};
@@ -17,7 +18,7 @@ use crate::scan::{Findings, Mode, Scan};
 use crate::state::StateStore;
 use crate::tree::{Inspection, Source, Tree, TreeError};
 use crate::wire::{INLINE_BYTES, Message, Operation};
-use crate::{EntryPath, NodeId, Position, Transfer};
+use crate::{EntryPath, NodeId, Position, Role, Transfer};
 
 /// Changed entries that wait to be made durable here; above this everything is made durable at once.
 const UNHARDENED: usize = 256;
@@ -34,7 +35,7 @@ pub(super) struct Active<F> {
     /// Sequence of the last change.
     pub(super) sequence: u64,
     /// How much is durable on the own disk.
-    hardened: Mark,
+    pub(super) hardened: Mark,
     /// Looks at what may not be durable.
     looks: u64,
     /// Bytes of operations and transfers sent in this epoch.
@@ -51,6 +52,13 @@ pub(super) struct Active<F> {
     pub(super) expected_moves: BTreeSet<EntryPath>,
     /// Changes that not every follower has acknowledged, oldest first.
     sent: VecDeque<Sent>,
+    /// Last sequence that some follower has acknowledged.
+    pub(super) acknowledged: u64,
+    /// Announced where changes travel both ways, and not known to be agreed yet.
+    pub(super) announced: VecDeque<(u64, EntryPath, Option<Version>)>,
+    /// A follower has everything: all of it is agreed.
+    pub(super) agree_on_all: bool,
+    pub(super) agree_at: Option<Duration>,
     unhardened: Vec<EntryPath>,
     pub(super) harden_all: bool,
     harden_at: Option<Duration>,
@@ -119,6 +127,10 @@ impl<F: Source> Active<F> {
             bulk: Bulk::default(),
             expected_moves: BTreeSet::new(),
             sent: VecDeque::new(),
+            acknowledged: 0,
+            announced: VecDeque::new(),
+            agree_on_all: false,
+            agree_at: None,
             unhardened: Vec::new(),
             harden_all: true,
             harden_at: None,
@@ -194,7 +206,7 @@ impl<F: Source> Active<F> {
     }
 
     pub(super) fn deadline(&self) -> Option<Duration> {
-        let times = [self.retry_at, self.harden_at, self.bulk.deadline()];
+        let times = [self.retry_at, self.harden_at, self.agree_at, self.bulk.deadline()];
         times.into_iter().flatten().min()
     }
 
@@ -204,6 +216,7 @@ impl<F: Source> Active<F> {
             self.queue.push_front(self.unreadable.iter().cloned().collect());
         }
         self.harden_at.take_if(|at| *at <= now);
+        self.agree_at.take_if(|at| *at <= now);
     }
 
     pub(super) fn transfer(&self) -> Option<Transfer> {
@@ -270,6 +283,9 @@ impl<F: Source> Active<F> {
 impl<T: Tree, S: StateStore> Core<T, S> {
     pub(super) fn changed(&mut self, path: &Path) {
         let Some(path) = self.hint(path) else { return };
+        if self.role == Role::Passive {
+            return self.suspect(&path);
+        }
         if self.holds_back() {
             return self.switches.miss();
         }
@@ -280,6 +296,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     pub(super) fn rescan(&mut self, path: &Path) {
         let Some(path) = self.hint(path) else { return };
+        if self.role == Role::Passive {
+            self.suspect(&path);
+            return self.suspect_tree(&path);
+        }
         if self.holds_back() {
             return self.switches.miss();
         }
@@ -291,6 +311,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     pub(super) fn rescan_all(&mut self) {
+        if self.role == Role::Passive {
+            return self.suspect_everything();
+        }
         self.look_for(Occasion::Missed);
     }
 
@@ -323,9 +346,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
         if self.outbox.has_room() && self.peers.window_is_open(active.sent_bytes) {
             let bulk = self.next_bulk_step(active, now);
-            let live = active
-                .next_live_step(self.awaits_disk(active))
-                .filter(|_| bulk.is_none() || active.bulk.lets_pass());
+            let offered = self.intake.next().map(Step::Take);
+            let awaited = self.awaits_disk(active);
+            let live = match self.intake.is_next {
+                true => offered.or_else(|| active.next_live_step(awaited)),
+                false => active.next_live_step(awaited).or(offered),
+            };
+            let live = live.filter(|_| bulk.is_none() || active.bulk.lets_pass());
             if live.is_some() {
                 return live;
             }
@@ -333,7 +360,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 return bulk;
             }
         }
-        active.owes_hardening().then_some(Step::Harden)
+        if active.owes_hardening() {
+            return Some(Step::Harden);
+        }
+        self.owes_agreement(active).then_some(Step::Agree)
     }
 
     /// Learns what is there. Nobody is in sync yet, so nothing has to be sent.
@@ -443,6 +473,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         place: Place,
         now: Duration,
     ) -> Result<Looked, TreeError> {
+        if self.is_the_passives(path) {
+            return Ok(Looked::Done);
+        }
         let known = self.index.get(path).copied();
         let found = match self.tree.inspect(path, known.as_ref().map(|known| &known.seen))? {
             Inspection::Unchanged => {
@@ -647,12 +680,19 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let Some(active) = &mut self.active else { return };
         active.sequence += 1;
         if !self.peers.any_follows() {
+            // Nobody has this one. What was told before and not acknowledged may not be anywhere either.
+            active.agree_on_all = false;
+            active.announced.clear();
             return;
         }
         active.sent.push_back(Sent {
             sequence: active.sequence,
             at: now,
         });
+        if target.is_none() {
+            self.note_announced(&operation);
+        }
+        let Some(active) = &self.active else { return };
         let message = Message::Operation {
             epoch: self.state.epoch,
             sequence: active.sequence,

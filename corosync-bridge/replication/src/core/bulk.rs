@@ -115,7 +115,9 @@ impl<F: Source> Bulk<F> {
     /// Keeps the turns: a step is about to be taken.
     pub(super) fn took(&mut self, step: Step) {
         match step {
-            Step::Change | Step::Harden => self.live_steps = self.live_steps.saturating_add(1),
+            Step::Change | Step::Take(_) | Step::Harden => {
+                self.live_steps = self.live_steps.saturating_add(1);
+            }
             Step::Job => self.live_steps = 0,
             Step::Content => {
                 self.live_steps = 0;
@@ -125,7 +127,13 @@ impl<F: Source> Bulk<F> {
                 self.live_steps = 0;
                 self.comparison_is_next = false;
             }
-            Step::BaseScan | Step::Commit | Step::Telling | Step::Signing | Step::Keep => {}
+            Step::BaseScan
+            | Step::Commit
+            | Step::Telling
+            | Step::Signing
+            | Step::Keep
+            | Step::Agree
+            | Step::Offer(_) => {}
         }
     }
 

@@ -44,7 +44,12 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             | Message::Signature { epoch, .. }
             | Message::Copy { epoch, .. }
             | Message::Hole { epoch, .. }
-            | Message::Time { epoch, .. } => *epoch,
+            | Message::Time { epoch, .. }
+            | Message::Offer { epoch, .. }
+            | Message::Verdict { epoch, .. }
+            | Message::Contribution { epoch, .. }
+            | Message::Piece { epoch, .. }
+            | Message::Offering { epoch, .. } => *epoch,
             Message::Hello(_) | Message::Promote { .. } => return,
         };
         // The fencing token: an older epoch changes nothing any more. A newer one is told of by Promote or
@@ -89,6 +94,20 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 chunks,
                 ..
             } => return self.signature_delivered(from, transfer, detail, last, chunks, now),
+            Message::Offer {
+                offer,
+                path,
+                base,
+                now: version,
+                ..
+            } => return self.offer_delivered(from, offer, path, base, version, now),
+            Message::Contribution { offer, operation, .. } => {
+                return self.contribution_delivered(from, offer, operation, now);
+            }
+            Message::Piece {
+                offer, offset, bytes, ..
+            } => return self.offered_piece_delivered(from, offer, offset, bytes),
+            Message::Offering { stage, .. } => return self.offering_delivered(from, stage),
             _ => {}
         }
         if self.source != Some(from) {
@@ -151,6 +170,12 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 ..
             } => self.hole_delivered(transfer, offset, skipped, length),
             Message::Abandon { transfer, .. } => self.abandon_delivered(transfer, length),
+            Message::Verdict {
+                target,
+                offer,
+                verdict,
+                ..
+            } if Some(target) == self.me => self.verdict_delivered(offer, verdict, now),
             _ => {}
         }
     }

@@ -1,5 +1,8 @@
 //! The Passive's side: applying what the Active sends.
 
+use std::collections::BTreeSet;
+
+use super::aside::Way;
 use super::incoming::Incoming;
 use super::peers::PACE_BYTES;
 use super::signing::Signing;
@@ -7,7 +10,7 @@ use super::telling::Telling;
 use super::{Core, Notice, Step, Topic};
 use crate::digest::Digest;
 use crate::entry::{Body, Found, Kind, Known, Seen};
-use crate::state::StateStore;
+use crate::state::{StateError, StateStore};
 use crate::tree::{Complete, Stage, Tree, TreeError};
 use crate::wire::{Message, Operation};
 use crate::{EntryPath, NodeId, Position, Role, Sync};
@@ -28,8 +31,16 @@ pub(super) enum ApplyError {
     OtherContent { path: EntryPath },
     #[error("rename {path}: it is not there")]
     Missing { path: EntryPath },
+    #[error("refuse {path}: only its changes on a Passive count, as this node is configured")]
+    OnlyFromPassives { path: EntryPath },
+    #[error("refuse to rename {path}: changes of this node travel from there")]
+    NotMoved { path: EntryPath },
+    #[error("refuse to link {path}: changes of this node travel from there")]
+    NotLinked { path: EntryPath },
     #[error("{0}")]
     Tree(#[from] TreeError),
+    #[error("keep aside what is replaced: {0}")]
+    Aside(#[from] StateError),
 }
 
 impl ApplyError {
@@ -39,9 +50,12 @@ impl ApplyError {
             Self::NotCovered { path }
             | Self::Content { path }
             | Self::OtherContent { path }
+            | Self::OnlyFromPassives { path }
+            | Self::NotMoved { path }
+            | Self::NotLinked { path }
             | Self::Missing { path } => Some(path),
             Self::Tree(error) => Some(&error.path),
-            Self::Detail => None,
+            Self::Detail | Self::Aside(_) => None,
         }
     }
 }
@@ -56,8 +70,8 @@ pub(super) struct Follower<T: Tree> {
     pub(super) incoming: Option<Incoming<T::Stage, T::Source>>,
     /// What this version of a file is made of, and then what is copied from.
     pub(super) signing: Option<Signing<T::Source>>,
-    /// What the Active asked has its turn before the next commit.
-    telling_is_next: bool,
+    /// Whose turn is next.
+    turn: Turn,
 }
 
 impl<T: Tree> Default for Follower<T> {
@@ -68,7 +82,7 @@ impl<T: Tree> Default for Follower<T> {
             batch: Vec::new(),
             incoming: None,
             signing: None,
-            telling_is_next: false,
+            turn: Turn::default(),
         }
     }
 }
@@ -76,8 +90,25 @@ impl<T: Tree> Default for Follower<T> {
 impl<T: Tree> Follower<T> {
     /// Keeps the turns: a step is about to be taken.
     pub(super) fn took(&mut self, step: Step) {
-        self.telling_is_next = step == Step::Commit;
+        self.turn = match step {
+            Step::Commit | Step::Agree => Turn::Telling,
+            Step::Telling | Step::Signing => Turn::Offers,
+            Step::Offer(_) => Turn::Commit,
+            _ => return,
+        };
     }
+}
+
+/// In turns: neither changes without end of the Active, nor of this node, keep the others waiting.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Turn {
+    /// To make durable what was taken in.
+    #[default]
+    Commit,
+    /// To tell what the Active asked.
+    Telling,
+    /// To go on with the own changes.
+    Offers,
 }
 
 /// An Active is being followed.
@@ -104,20 +135,26 @@ pub(super) struct Following {
 
 impl<T: Tree, S: StateStore> Core<T, S> {
     pub(super) fn next_follower_step(&self) -> Option<Step> {
-        let following = self.follower.following.as_ref()?;
-        let telling = self.follower.telling.as_ref();
+        let following = self.follower.following.as_ref();
+        let telling = self.follower.telling.as_ref().filter(|_| following.is_some());
         let telling = telling
             .filter(|telling| telling.has_work() && self.outbox.has_room())
             .map(|_| Step::Telling);
-        let signing = self.follower.signing.as_ref();
+        let signing = self.follower.signing.as_ref().filter(|_| following.is_some());
         let signing = signing.filter(|signing| signing.has_work() && self.outbox.has_room());
         let telling = telling.or(signing.map(|_| Step::Signing));
-        let commit = self.owes_commit(following).then_some(Step::Commit);
-        // In turns: changes without end must not keep the Active waiting for what it asked.
-        if self.follower.telling_is_next {
-            telling.or(commit)
-        } else {
-            commit.or(telling)
+        let commit = following
+            .filter(|following| self.owes_commit(following))
+            .map(|_| Step::Commit);
+        let commit = commit.or_else(|| {
+            let owes_agreement = self.agreed.is_unsaved() && !self.offers.is_paused();
+            owes_agreement.then_some(Step::Agree)
+        });
+        let offer = self.next_offer_step().map(Step::Offer);
+        match self.follower.turn {
+            Turn::Commit => commit.or(telling).or(offer),
+            Turn::Telling => telling.or(offer).or(commit),
+            Turn::Offers => offer.or(commit).or(telling),
         }
     }
 
@@ -207,6 +244,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     fn apply(&mut self, operation: Operation<'_>) -> Result<(), ApplyError> {
+        if self.make_way(&operation)? == Way::Done {
+            return Ok(());
+        }
         match operation {
             Operation::Put {
                 path,
@@ -283,10 +323,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                     ..before
                 };
                 self.note_applied(&path);
-                self.index.insert(path, known);
+                self.index.insert(path.clone(), known);
                 if known.linked {
                     self.share_with_names(known);
                 }
+                self.agree_here(&path);
                 Ok(())
             }
             Operation::Remove { path } => {
@@ -294,6 +335,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 self.tree.remove(&path)?;
                 self.note_gone_or_come(&path);
                 self.index.remove(&path);
+                self.agree_here(&path);
                 Ok(())
             }
             Operation::EssentialInSync { session } => {
@@ -302,7 +344,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 }
                 Ok(())
             }
-            Operation::HardLink { path, to, content } => self.apply_hard_link(path, to, content),
+            Operation::HardLink { path, to, content } => self.apply_hard_link(&path, to, content),
             Operation::Rename { from, to } => self.apply_rename(&from, &to),
             Operation::InSync { session } => {
                 if let Some(following) = &mut self.follower.following {
@@ -313,22 +355,28 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
     }
 
-    fn apply_hard_link(&mut self, path: EntryPath, to: EntryPath, content: Digest) -> Result<(), ApplyError> {
+    fn apply_hard_link(
+        &mut self,
+        path: &EntryPath,
+        to: EntryPath,
+        content: Digest,
+    ) -> Result<(), ApplyError> {
         self.check(&to)?;
-        self.check_and_place(&path)?;
+        self.check_and_place(path)?;
         let is_file = |known: &&Known| known.kind == Kind::File && known.content == content;
         let Some(known) = self.index.get(&to).filter(is_file).copied() else {
             return self.without_content(to);
         };
-        let seen = self.tree.make_hard_link(&path, &to)?;
+        let seen = self.tree.make_hard_link(path, &to)?;
         let known = Known {
             linked: true,
             seen,
             ..known
         };
         self.index.insert(to, known);
-        self.index.insert(path, known);
+        self.index.insert(path.clone(), known);
         self.share_with_names(known);
+        self.agree_here(path);
         Ok(())
     }
 
@@ -365,8 +413,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     /// While the comparison is under way a content that differs is going to be sent, with its attributes and names.
     fn without_content(&self, path: EntryPath) -> Result<(), ApplyError> {
+        // A change of this node may have come after what the comparison saw.
+        let is_compared = !self.is_two_way(&path);
         match &self.follower.following {
-            Some(following) if !following.closed => Ok(()),
+            Some(following) if is_compared && !following.closed => Ok(()),
             _ => Err(ApplyError::OtherContent { path }),
         }
     }
@@ -380,7 +430,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         true
     }
 
-    fn check(&self, path: &EntryPath) -> Result<(), ApplyError> {
+    pub(super) fn check(&self, path: &EntryPath) -> Result<(), ApplyError> {
         if self.coverage.covers(path) {
             Ok(())
         } else {
@@ -396,13 +446,17 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     fn queue(&mut self, complete: Complete<T::Stage>, digest: Digest) {
+        let at_once = self.is_two_way(&complete.path);
         self.follower.batch.push((complete, digest));
-        if self.follower.batch.len() >= BATCH_FILES {
+        if at_once {
+            // What is there now was looked at: the sooner it is replaced, the less can change in between.
+            self.place();
+        } else if self.follower.batch.len() >= BATCH_FILES {
             self.commit();
         }
     }
 
-    fn place(&mut self) {
+    pub(super) fn place(&mut self) {
         let (batch, about): (Vec<_>, Vec<_>) = std::mem::take(&mut self.follower.batch)
             .into_iter()
             .map(|(complete, digest)| {
@@ -438,7 +492,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
         .known_with(content);
         self.note_applied(&path);
+        let here = path.clone();
         self.index.insert(path, known);
+        self.agree_here(&here);
     }
 
     /// Makes everything taken in durable, remembers the position, and acknowledges.
@@ -454,6 +510,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if following.told.0 < now.0 {
             if let Err(error) = self.tree.sync() {
                 return self.lose_track(error.to_string());
+            }
+            if !self.save_agreed() {
+                return self.lose_track("what was agreed cannot be kept".to_owned());
             }
         }
         if !self.keep_position(now.0) {
@@ -488,6 +547,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             if let Err(error) = self.tree.harden_all() {
                 self.lose_track(error.to_string());
                 return false;
+            }
+            if closed && !self.agreed.is_known() {
+                self.agree_on_index(&BTreeSet::new());
+                if !self.save_agreed() {
+                    self.lose_track("what was agreed cannot be kept".to_owned());
+                    return false;
+                }
             }
         }
         if has_essential {

@@ -76,6 +76,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
         let stage = self
             .check_and_place(&path)
+            .and_then(|()| self.bring_back_above(&path))
             .and_then(|()| Ok(self.tree.stage(&path)?));
         match stage {
             Ok(stage) => {

@@ -155,7 +155,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     /// Names that are replicated otherwise are files of their own on a Passive. Nobody tells that they changed as well.
-    fn look_at_unlike_names(&mut self, path: &EntryPath, known: &Known) {
+    pub(super) fn look_at_unlike_names(&mut self, path: &EntryPath, known: &Known) {
         let rule = self.coverage.rule(path);
         let differs = |name: &&EntryPath| {
             let is_unlike = self.coverage.rule(name) != rule;

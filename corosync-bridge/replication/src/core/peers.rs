@@ -75,6 +75,8 @@ pub(super) struct Peer {
     tries: Tries,
     /// Why it is not in sync, as long as it is not being compared again.
     pub(super) lacking: Option<Lacking>,
+    /// It has offered what it changed while it followed nobody, and can be compared.
+    pub(super) has_offered: bool,
     /// Entries and bytes sent in its comparison.
     pub(super) sent: (u64, u64),
 }
@@ -90,8 +92,13 @@ impl Peer {
             session: 0,
             tries: Tries::default(),
             lacking: None,
+            has_offered: false,
             sent: (0, 0),
         }
+    }
+
+    pub(super) fn follows(&self) -> bool {
+        matches!(self.follow, Follow::Since { .. })
     }
 
     pub(super) fn is_in_sync(&self) -> bool {
@@ -318,6 +325,7 @@ impl Peers {
             .find(|(_, peer)| {
                 peer.hello.is_some_and(|hello| hello.role == Role::Passive)
                     && !peer.incompatible
+                    && peer.has_offered
                     && peer.compare_at().is_some_and(|at| at <= now)
             })
             .map(|(&node, _)| node)
@@ -375,8 +383,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             }
             Follow::Not { .. } => return,
         }
+        // One who lacks something, or is being compared, acknowledges what came after it all the same.
+        if peer.is_in_sync() {
+            active.acknowledged = active.acknowledged.max(sequence);
+        }
         if peer.is_in_sync() && !was_in_sync {
             peer.came_in_sync();
+            active.agree_on_all = true;
             let (entries, bytes) = peer.sent;
             self.notices.push(super::Notice::CompareFinished {
                 node: from,

@@ -29,6 +29,12 @@ pub(super) enum Topic {
     Peer(NodeId),
     /// Another member sends what cannot be taken.
     Refused(NodeId),
+    /// A change of this Passive cannot be offered.
+    Offer(EntryPath),
+    /// A change that a member offered cannot be taken.
+    Take(NodeId),
+    /// What was agreed cannot be kept.
+    Agreed,
 }
 
 #[derive(Debug, Default)]
@@ -59,10 +65,24 @@ impl Problems {
         self.0.retain(|topic, _| !matches!(topic, Topic::Refused(_)));
     }
 
+    /// Forgets what could not be taken: what is still in the way is told again when it is offered again.
+    pub(super) fn clear_takes(&mut self) {
+        self.0.retain(|topic, _| !matches!(topic, Topic::Take(_)));
+    }
+
+    /// Forgets what this node could not offer.
+    pub(super) fn clear_offers(&mut self) {
+        self.0.retain(|topic, _| !matches!(topic, Topic::Offer(_)));
+    }
+
     /// Forgets what an Active had to say about its own copy.
     pub(super) fn clear_active(&mut self) {
-        self.0
-            .retain(|topic, _| !matches!(topic, Topic::Harden | Topic::Entry(_) | Topic::Peer(_)));
+        self.0.retain(|topic, _| {
+            !matches!(
+                topic,
+                Topic::Harden | Topic::Entry(_) | Topic::Peer(_) | Topic::Take(_)
+            )
+        });
     }
 
     pub(super) fn list(&self) -> Vec<Problem> {

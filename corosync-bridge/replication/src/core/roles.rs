@@ -51,6 +51,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         for node in left {
             self.problems.clear(&Topic::Peer(node));
             self.problems.clear(&Topic::Refused(node));
+            self.forget_offers(node);
             if self.source == Some(node) {
                 self.lose_source();
             }
@@ -61,6 +62,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if let Some(active) = &mut self.active {
             active.forget_acknowledged(self.peers.acknowledged_by_all());
         }
+        self.review_claim();
+        self.review_claims_of_members();
+        self.problems.clear_takes();
         if self.resume == Resume::Wanted {
             self.resume = Resume::Waiting(now + RESUME_WAIT);
         }
@@ -81,6 +85,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             // Whatever it had asked for is lost; it asks again when it is back.
             self.resume = Resume::Wanted;
         }
+        self.intake.clear();
         self.peers.clear();
         self.requests.settle(|request| match request {
             Request::Promote | Request::Flush | Request::FullSync => Some(Err(Refusal::NotJoined(request))),
@@ -99,6 +104,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
         self.retry_switch(now);
         self.keep_schedule(now);
+        self.offers.retry_due(now);
         self.try_resume(now);
     }
 
@@ -174,6 +180,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let Some(me) = self.me else { return };
         self.stop_following();
         self.applied.release();
+        self.close_offers();
+        self.intake.clear();
         self.state.epoch = epoch;
         self.state.owner = me;
         let position = std::mem::replace(&mut self.state.position, Position { epoch, sequence: 0 });
@@ -200,7 +208,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.outbox.clear();
         for (_, peer) in self.peers.iter_mut() {
             peer.compare_again();
+            peer.has_offered = false;
         }
+        self.record_agreed();
         let waiting = self.active.take().map(Active::into_changes).unwrap_or_default();
         self.schedule.end();
         self.active = Some(Active::new(self.full_scan(crate::scan::Mode::Learn), waiting));
@@ -266,6 +276,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     fn become_passive(&mut self, cause: RoleCause) {
         let was_active = self.role == Role::Active;
+        self.record_agreed();
+        self.save_agreed();
+        self.intake.clear();
+        self.close_offers();
         self.active = None;
         self.take_role(Role::Passive);
         self.sync = Sync::NoSource;
@@ -332,6 +346,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     fn find_source(&mut self, source: Option<NodeId>) {
         self.source = source;
+        self.open_offers();
         if source.is_some() && self.sync == Sync::NoSource {
             self.sync = Sync::Syncing;
             self.announce = true;
@@ -344,6 +359,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             return;
         }
         self.stop_following();
+        self.close_offers();
         self.source = None;
         self.announce |= self.switches.end_pause();
         self.owe_no_switch();

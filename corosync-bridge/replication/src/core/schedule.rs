@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use super::Core;
 use super::queue::Item;
-use crate::EntryPath;
 use crate::coverage::{Coverage, Timing};
 use crate::scan::{Mode, Scan};
 use crate::state::StateStore;
 use crate::tree::Tree;
+use crate::{EntryPath, Role};
 
 /// Why the Active looks at more than it was told of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl Occasion {
 struct Round {
     every: Duration,
     roots: Vec<EntryPath>,
-    /// When next; `None` while this node is not the Active, or does not know its own copy yet.
+    /// When next; `None` while this node is not the Active and has nothing of it to offer, or does not know its own copy yet.
     due: Option<Duration>,
 }
 
@@ -80,8 +80,15 @@ impl Schedule {
 
     /// Counts the periods from now on.
     pub(super) fn begin(&mut self, now: Duration) {
+        self.begin_where(now, |_| true);
+    }
+
+    /// The same, for what holds a root of this kind.
+    pub(super) fn begin_where(&mut self, now: Duration, concerns: impl Fn(&EntryPath) -> bool) {
         for round in &mut self.rounds {
-            round.due = Some(now + round.every);
+            if round.roots.iter().any(&concerns) {
+                round.due = Some(now + round.every);
+            }
         }
     }
 
@@ -112,6 +119,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     /// Looks at what is due.
     pub(super) fn keep_schedule(&mut self, now: Duration) {
         let roots = self.schedule.take_due(now);
+        if self.role == Role::Passive {
+            return roots.iter().for_each(|root| self.suspect_tree(root));
+        }
         self.look_at(roots);
     }
 

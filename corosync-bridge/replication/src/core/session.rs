@@ -201,6 +201,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         target: NodeId,
         now: Duration,
     ) -> Result<(), TreeError> {
+        if self.is_the_passives(path) {
+            return Ok(());
+        }
         let known = self.index.get(path).copied();
         let (known, found) = match (known, self.tree.inspect(path, None)?) {
             (None, Inspection::Absent | Inspection::Unchanged) => {

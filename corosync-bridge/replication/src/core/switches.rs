@@ -132,9 +132,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if self.switches.retry_at.take_if(|at| *at <= now).is_none() {
             return;
         }
-        let source = self.source.and_then(|node| self.peers.get(node));
-        if let Some(hello) = source.and_then(|peer| peer.hello) {
-            self.take_over_switch(hello.switch, now);
+        if let Some(switch) = self.switch_of_source() {
+            self.take_over_switch(switch, now);
         }
     }
 
@@ -142,6 +141,12 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     pub(super) fn owe_no_switch(&mut self) {
         self.switches.retry_at = None;
         self.problems.clear(&Topic::Switch);
+    }
+
+    /// Whether changes travel, by the word of the Active that this node follows.
+    pub(super) fn switch_of_source(&self) -> Option<Switch> {
+        let source = self.peers.get(self.source?)?;
+        source.hello.map(|hello| hello.switch)
     }
 
     /// A member that has not taken the switch over yet.

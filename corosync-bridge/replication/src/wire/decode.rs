@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::{
-    Hello, MAGIC, ManifestEntry, Message, Operation, Range, STRETCH_BYTES, SummaryRange, VERSION, kind,
-    operation,
+    Hello, MAGIC, ManifestEntry, Message, OfferStage, Operation, Range, STRETCH_BYTES, SummaryRange, VERSION,
+    Verdict, kind, operation, stage, verdict,
 };
+use crate::agreed::Version;
 use crate::chunks::Chunk;
 use crate::digest::Digest;
 use crate::entry::{Attributes, FileTime, Kind, Xattr};
@@ -144,6 +145,39 @@ impl<'a> Input<'a> {
                     other => return Err(value("a question or a time", other)),
                 },
             }),
+            kind::OFFER => Ok(Message::Offer {
+                epoch: self.u64()?,
+                offer: self.u64()?,
+                path: self.path()?,
+                base: self.version()?,
+                now: self.version()?,
+            }),
+            kind::VERDICT => Ok(Message::Verdict {
+                epoch: self.u64()?,
+                target: self.node()?,
+                offer: self.u64()?,
+                verdict: self.verdict()?,
+            }),
+            kind::CONTRIBUTION => Ok(Message::Contribution {
+                epoch: self.u64()?,
+                offer: self.u64()?,
+                operation: self.operation()?,
+            }),
+            kind::PIECE => Ok(Message::Piece {
+                epoch: self.u64()?,
+                offer: self.u64()?,
+                offset: self.u64()?,
+                bytes: self.long()?,
+            }),
+            kind::OFFERING => Ok(Message::Offering {
+                epoch: self.u64()?,
+                stage: match self.byte()? {
+                    stage::BEGUN => OfferStage::Begun,
+                    stage::DONE => OfferStage::Done,
+                    stage::CLAIMED => OfferStage::Claimed,
+                    other => return Err(value("a stage of the offers", other)),
+                },
+            }),
             other => Err(value("the kind of message", other)),
         }
     }
@@ -272,6 +306,30 @@ impl<'a> Input<'a> {
     fn entry_kind(&mut self) -> Result<Kind, WireError> {
         let number = self.byte()?;
         Kind::from_number(number).ok_or(value("the kind of an entry", number))
+    }
+
+    fn version(&mut self) -> Result<Option<Version>, WireError> {
+        if self.0.first() == Some(&0) {
+            self.byte()?;
+            return Ok(None);
+        }
+        Ok(Some(Version {
+            kind: self.entry_kind()?,
+            content: self.digest()?,
+            attributes: self.digest()?,
+        }))
+    }
+
+    fn verdict(&mut self) -> Result<Verdict, WireError> {
+        match self.byte()? {
+            verdict::TAKEN => Ok(Verdict::Taken),
+            verdict::LOST => Ok(Verdict::Lost),
+            verdict::LATER => Ok(Verdict::Later),
+            verdict::REFUSED => Ok(Verdict::Refused),
+            verdict::WANTS_ATTRIBUTES => Ok(Verdict::WantsAttributes),
+            verdict::WANTS_CONTENT => Ok(Verdict::WantsContent { offset: self.u64()? }),
+            other => Err(value("the kind of verdict", other)),
+        }
     }
 
     fn operation(&mut self) -> Result<Operation<'a>, WireError> {

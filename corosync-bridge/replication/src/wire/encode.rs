@@ -1,6 +1,10 @@
 //! Messages to bytes.
 
-use super::{Hello, MAGIC, ManifestEntry, Message, Operation, Range, VERSION, kind, operation};
+use super::{
+    Hello, MAGIC, ManifestEntry, Message, OfferStage, Operation, Range, VERSION, Verdict, kind, operation,
+    stage, verdict,
+};
+use crate::agreed::Version;
 use crate::entry::Attributes;
 use crate::{EntryPath, NodeId, Role, Switch, Sync};
 
@@ -205,6 +209,63 @@ pub(super) fn message(message: &Message<'_>) -> Vec<u8> {
                 put_u64(&mut out, u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
             }
         }
+        Message::Offer {
+            epoch,
+            offer,
+            path,
+            base,
+            now,
+        } => {
+            out.push(kind::OFFER);
+            put_u64(&mut out, *epoch);
+            put_u64(&mut out, *offer);
+            put_path(&mut out, path);
+            put_version(&mut out, base.as_ref());
+            put_version(&mut out, now.as_ref());
+        }
+        Message::Verdict {
+            epoch,
+            target,
+            offer,
+            verdict,
+        } => {
+            out.push(kind::VERDICT);
+            put_u64(&mut out, *epoch);
+            put_u32(&mut out, target.0);
+            put_u64(&mut out, *offer);
+            put_verdict(&mut out, *verdict);
+        }
+        Message::Contribution {
+            epoch,
+            offer,
+            operation,
+        } => {
+            out.push(kind::CONTRIBUTION);
+            put_u64(&mut out, *epoch);
+            put_u64(&mut out, *offer);
+            put_operation(&mut out, operation);
+        }
+        Message::Piece {
+            epoch,
+            offer,
+            offset,
+            bytes,
+        } => {
+            out.push(kind::PIECE);
+            put_u64(&mut out, *epoch);
+            put_u64(&mut out, *offer);
+            put_u64(&mut out, *offset);
+            put_long(&mut out, bytes);
+        }
+        Message::Offering { epoch, stage } => {
+            out.push(kind::OFFERING);
+            put_u64(&mut out, *epoch);
+            out.push(match stage {
+                OfferStage::Begun => stage::BEGUN,
+                OfferStage::Done => stage::DONE,
+                OfferStage::Claimed => stage::CLAIMED,
+            });
+        }
     }
     out
 }
@@ -239,6 +300,31 @@ fn put_hello(out: &mut Vec<u8>, hello: &Hello) {
         Switch::Disabled => 3,
     });
     out.push(u8::from(hello.essential));
+}
+
+/// Nothing, or a kind and two digests.
+fn put_version(out: &mut Vec<u8>, version: Option<&Version>) {
+    let Some(version) = version else {
+        out.push(0);
+        return;
+    };
+    out.push(version.kind.number());
+    out.extend_from_slice(&version.content.0);
+    out.extend_from_slice(&version.attributes.0);
+}
+
+fn put_verdict(out: &mut Vec<u8>, verdict: Verdict) {
+    out.push(match verdict {
+        Verdict::Taken => verdict::TAKEN,
+        Verdict::Lost => verdict::LOST,
+        Verdict::Later => verdict::LATER,
+        Verdict::Refused => verdict::REFUSED,
+        Verdict::WantsAttributes => verdict::WANTS_ATTRIBUTES,
+        Verdict::WantsContent { offset } => {
+            out.push(verdict::WANTS_CONTENT);
+            return put_u64(out, offset);
+        }
+    });
 }
 
 fn put_manifest_entry(out: &mut Vec<u8>, entry: &ManifestEntry) {

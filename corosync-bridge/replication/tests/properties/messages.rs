@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
+use bmc_replication::agreed::Version;
 use bmc_replication::chunks::Chunk;
 use bmc_replication::digest::Digest;
 use bmc_replication::entry::{Attributes, FileTime, Kind, Xattr};
-use bmc_replication::wire::{Hello, ManifestEntry, Message, Operation, Range, STRETCH_BYTES, SummaryRange};
+use bmc_replication::wire::{
+    Hello, ManifestEntry, Message, OfferStage, Operation, Range, STRETCH_BYTES, SummaryRange, Verdict,
+};
 use bmc_replication::{EntryPath, NodeId, Position, Role, Switch, Sync};
 
 use crate::random::Dice;
 
 /// Every kind of message, as [`kind_of`] calls them.
-pub(crate) const KINDS: [&str; 24] = [
+pub(crate) const KINDS: [&str; 29] = [
     "Hello",
     "Promote",
     "Compare",
@@ -36,6 +39,11 @@ pub(crate) const KINDS: [&str; 24] = [
     "Copy",
     "Hole",
     "Time",
+    "Offer",
+    "Verdict",
+    "Contribution",
+    "Piece",
+    "Offering",
 ];
 
 /// What a message is called. A kind that is new has to be named here, in [`KINDS`], and made up in
@@ -58,6 +66,11 @@ pub(crate) fn kind_of(message: &Message<'_>) -> &'static str {
         Message::Hole { .. } => "Hole",
         Message::Lacks { .. } => "Lacks",
         Message::Time { .. } => "Time",
+        Message::Offer { .. } => "Offer",
+        Message::Verdict { .. } => "Verdict",
+        Message::Contribution { .. } => "Contribution",
+        Message::Piece { .. } => "Piece",
+        Message::Offering { .. } => "Offering",
         Message::Operation { operation, .. } => match operation {
             Operation::Put { .. } => "Put",
             Operation::PutTransferred { .. } => "PutTransferred",
@@ -76,7 +89,7 @@ pub(crate) fn kind_of(message: &Message<'_>) -> &'static str {
 /// Any message; `content` is what it carries where it carries any.
 pub(crate) fn some_message<'a>(dice: &mut Dice, content: &'a [u8]) -> Message<'a> {
     let epoch = dice.next();
-    match dice.below(17) {
+    match dice.below(22) {
         0 => Message::Hello(some_hello(dice)),
         1 => Message::Promote { epoch },
         2 => Message::Compare {
@@ -115,7 +128,7 @@ pub(crate) fn some_message<'a>(dice: &mut Dice, content: &'a [u8]) -> Message<'a
             epoch,
             transfer: dice.next(),
         },
-        15 => Message::Time {
+        20 => Message::Time {
             epoch,
             target: NodeId(dice.next() as u32),
             exchange: dice.next(),
@@ -166,7 +179,35 @@ pub(crate) fn some_message<'a>(dice: &mut Dice, content: &'a [u8]) -> Message<'a
             offset: dice.next(),
             length: dice.next() % (STRETCH_BYTES + 1),
         },
-        14 => Message::Lacks {
+        14 => Message::Offer {
+            epoch,
+            offer: dice.next(),
+            path: some_path(dice),
+            base: some_version(dice),
+            now: some_version(dice),
+        },
+        15 => Message::Verdict {
+            epoch,
+            target: NodeId(dice.next() as u32),
+            offer: dice.next(),
+            verdict: some_verdict(dice),
+        },
+        16 => Message::Contribution {
+            epoch,
+            offer: dice.next(),
+            operation: some_operation(dice, content),
+        },
+        17 => Message::Piece {
+            epoch,
+            offer: dice.next(),
+            offset: dice.next(),
+            bytes: content,
+        },
+        18 => Message::Offering {
+            epoch,
+            stage: [OfferStage::Begun, OfferStage::Done, OfferStage::Claimed][dice.below(3)],
+        },
+        19 => Message::Lacks {
             epoch,
             session: dice.next(),
             follows: dice.one_in(2),
@@ -232,6 +273,28 @@ fn some_operation<'a>(dice: &mut Dice, content: &'a [u8]) -> Operation<'a> {
         },
         _ => Operation::InSync { session: dice.next() },
     }
+}
+
+fn some_version(dice: &mut Dice) -> Option<Version> {
+    let kinds = [Kind::File, Kind::Directory, Kind::Link];
+    (!dice.one_in(3)).then(|| Version {
+        kind: *dice.pick(&kinds).expect("there are kinds"),
+        content: some_digest(dice),
+        attributes: some_digest(dice),
+    })
+}
+
+fn some_verdict(dice: &mut Dice) -> Verdict {
+    let offset = dice.next();
+    let verdicts = [
+        Verdict::Taken,
+        Verdict::Lost,
+        Verdict::Later,
+        Verdict::Refused,
+        Verdict::WantsAttributes,
+        Verdict::WantsContent { offset },
+    ];
+    *dice.pick(&verdicts).expect("there are verdicts")
 }
 
 fn some_hello(dice: &mut Dice) -> Hello {

@@ -7,12 +7,14 @@ use std::path::Path;
 use std::rc::Rc;
 
 use bmc_replication::EntryPath;
+use bmc_replication::conflicts::{ConflictStore, Kept, Loser};
 use bmc_replication::entry::{Attributes, Body, FileTime, Found, Seen, Stamp};
 use bmc_replication::record_log::Medium;
 use bmc_replication::state::{State, StateError, StateStore};
 use bmc_replication::tree::{Complete, Inspection, Source, Stage, Tree, TreeError};
 
 use crate::random::Dice;
+use crate::world::{Version, is_two_way, version};
 
 /// Ticks of the file system's clock are this coarse, in simulated milliseconds, so that changes fall into one tick.
 const TICK_MS: u64 = 50;
@@ -211,6 +213,13 @@ pub(crate) struct Disk {
     pub(crate) unreadable: bool,
     /// Files that were opened to be read.
     pub(crate) opened: u64,
+    agreed: Log,
+    /// Bytes of the log of what was agreed that no power cut takes.
+    agreed_durable: usize,
+    /// Versions that were kept aside; `None` for a removal.
+    pub(crate) aside: BTreeSet<(EntryPath, Option<Version>)>,
+    /// Versions that some core has put on some disk: those of local programs that are not among them are nowhere else.
+    pub(crate) shared: Rc<RefCell<BTreeSet<(EntryPath, Version)>>>,
 }
 
 /// The bytes of a log, and of its successor.
@@ -396,6 +405,10 @@ impl Disk {
         }
         self.generation += 1;
         self.live = self.durable.clone();
+        let unsynced = self.agreed.bytes.len() - self.agreed_durable;
+        self.agreed
+            .bytes
+            .truncate(self.agreed_durable + dice.below(unsynced + 1));
         self.full = false;
         self.refused = None;
         self.unreadable = false;
@@ -407,6 +420,24 @@ impl Disk {
     pub(crate) fn kill_bridge(&mut self, dice: &mut Dice) {
         if dice.one_in(4) {
             self.digests.tear(dice);
+        }
+    }
+
+    /// A core replaces what is at `path`, and in it unless it stays a directory: where changes travel both ways no
+    /// version may go that is nowhere else.
+    fn check_replaced(&self, path: &EntryPath, by: Option<&Node>) {
+        let stays = by.is_some_and(|node| node.data == Data::Directory);
+        let replaced = self
+            .live
+            .iter()
+            .filter(|(other, _)| *other == path || (!stays && other.is_beneath(path)));
+        for (path, node) in replaced.filter(|(path, node)| is_two_way(path) && node.data != Data::Directory) {
+            let version = version(&node.attributes);
+            let same = by.is_some_and(|by| by.attributes == node.attributes && by.data == node.data);
+            let safe = same
+                || self.aside.contains(&(path.clone(), Some(version)))
+                || self.shared.borrow().contains(&(path.clone(), version));
+            assert!(safe, "version {version} of {path} is dropped by {by:?}");
         }
     }
 
@@ -513,6 +544,9 @@ impl SimTree {
         let mut disk = self.disk.borrow_mut();
         let node = disk.node(data, attributes.clone());
         let seen = disk.seen(&node);
+        disk.check_replaced(path, Some(&node));
+        let placed = (path.clone(), version(&node.attributes));
+        disk.shared.borrow_mut().insert(placed);
         disk.change(Change::Set(path.clone(), node), false);
         seen
     }
@@ -719,6 +753,13 @@ impl Tree for SimTree {
         let Some(mut node) = disk.live.get(path).cloned() else {
             return Err(failed("set attributes of", path, io::ErrorKind::NotFound));
         };
+        let next = Node {
+            attributes: attributes.clone(),
+            ..node.clone()
+        };
+        disk.check_replaced(path, Some(&next));
+        let placed = (path.clone(), version(attributes));
+        disk.shared.borrow_mut().insert(placed);
         node.attributes = attributes.clone();
         node.ctime = disk.tick();
         let seen = disk.seen(&node);
@@ -757,6 +798,7 @@ impl Tree for SimTree {
     fn remove(&mut self, path: &EntryPath) -> Result<(), TreeError> {
         self.writable("remove", path)?;
         if self.disk.borrow().live.contains_key(path) {
+            self.disk.borrow().check_replaced(path, None);
             self.disturb(path);
             self.disturbed
                 .retain(|directory, _| directory != path && !directory.is_beneath(path));
@@ -798,6 +840,10 @@ impl StateStore for SimState {
         }
         self.0.borrow_mut().state = Some(*state);
         Ok(())
+    }
+
+    fn agreed(&mut self) -> Box<dyn Medium> {
+        Box::new(SimAgreed(Rc::clone(&self.0)))
     }
 
     fn digests(&mut self) -> Box<dyn Medium> {
@@ -872,6 +918,93 @@ impl Medium for SimDigests {
         self.writable()?;
         let mut disk = self.0.borrow_mut();
         disk.digests.bytes = std::mem::take(&mut disk.digests.next);
+        Ok(())
+    }
+}
+
+impl ConflictStore for SimState {
+    fn keep_aside(&mut self, loser: &Loser<'_>, _: Option<&mut dyn Source>) -> Result<Kept, StateError> {
+        let mut disk = self.0.borrow_mut();
+        if disk.full {
+            return Err(StateError::Io {
+                action: "write",
+                path: "conflicts".into(),
+                source: io::ErrorKind::StorageFull.into(),
+            });
+        }
+        let kept = (loser.path.clone(), loser.attributes.map(version));
+        disk.aside.insert(kept);
+        Ok(Kept::default())
+    }
+
+    fn conflicts(&self) -> u64 {
+        self.0.borrow().aside.len() as u64
+    }
+}
+
+/// Keeps what was agreed on the simulated disk.
+#[derive(Debug)]
+struct SimAgreed(Rc<RefCell<Disk>>);
+
+impl SimAgreed {
+    fn writable(&self) -> io::Result<()> {
+        match self.0.borrow().full {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Medium for SimAgreed {
+    fn path(&self) -> &Path {
+        Path::new("agreed")
+    }
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let disk = self.0.borrow();
+        let rest = disk.agreed.bytes.get(offset as usize..).unwrap_or_default();
+        let length = rest.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&rest[..length]);
+        Ok(length)
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.writable()?;
+        self.0.borrow_mut().agreed.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        let mut disk = self.0.borrow_mut();
+        disk.agreed.bytes.truncate(length as usize);
+        disk.agreed_durable = disk.agreed_durable.min(length as usize);
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.writable()?;
+        let mut disk = self.0.borrow_mut();
+        disk.agreed_durable = disk.agreed.bytes.len();
+        Ok(())
+    }
+
+    fn begin_next(&mut self) -> io::Result<()> {
+        self.writable()?;
+        self.0.borrow_mut().agreed.next.clear();
+        Ok(())
+    }
+
+    fn append_next(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.writable()?;
+        self.0.borrow_mut().agreed.next.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn adopt_next(&mut self) -> io::Result<()> {
+        self.writable()?;
+        let mut disk = self.0.borrow_mut();
+        disk.agreed.bytes = std::mem::take(&mut disk.agreed.next);
+        disk.agreed_durable = disk.agreed.bytes.len();
         Ok(())
     }
 }

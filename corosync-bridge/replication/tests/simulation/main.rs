@@ -57,6 +57,10 @@ fn whatever_happens_nothing_acknowledged_is_lost_and_peace_brings_equal_copies()
         total.problems += world.tally.problems;
         total.essential += world.tally.essential;
         total.essential_stood += world.tally.essential_stood;
+        total.conflicts += world.tally.conflicts;
+        total.taken += world.tally.taken;
+        total.lost += world.tally.lost;
+        total.pieces += world.tally.pieces;
         total.switched_off += world.tally.switched_off;
         total.overtakes += world.tally.overtakes;
         total.renames += world.tally.renames;
@@ -77,6 +81,10 @@ fn whatever_happens_nothing_acknowledged_is_lost_and_peace_brings_equal_copies()
             ("problem", total.problems),
             ("essential data before the rest", total.essential),
             ("essential data without the rest", total.essential_stood),
+            ("conflict", total.conflicts),
+            ("taking of a Passive's change", total.taken),
+            ("losing of one", total.lost),
+            ("large content of a Passive", total.pieces),
             ("pause", total.switched_off),
             ("overtaking of a large content", total.overtakes),
             ("rename", total.renames),

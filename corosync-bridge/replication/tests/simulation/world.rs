@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use bmc_replication::coverage::Coverage;
 use bmc_replication::entry::{Attributes, FileTime};
-use bmc_replication::wire::{INLINE_BYTES, Message, Operation};
+use bmc_replication::wire::{INLINE_BYTES, Message, Operation, Verdict};
 use bmc_replication::{
-    Core, EntryPath, Event, NodeId, Notice, Options, PlacedTree, Placement, Position, Priority, Report,
-    Request, Role, Rule, Switch, Sync, Timing,
+    Core, Direction, EntryPath, Event, NodeId, Notice, Options, PlacedTree, Placement, Position, Priority,
+    Report, Request, Role, Rule, Switch, Sync, Timing,
 };
 
 use crate::clock::SimClock;
@@ -31,34 +31,46 @@ const REST_STEPS: usize = 60_000;
 /// back that is believed for what was left alone, and as much for what was measured.
 const CLOCKS_APART_MS: u64 = 50 + 125 + 125;
 
-/// How often `/p` is looked at.
+/// Longer than a Passive pauses before it tries again.
+const QUIET: Duration = Duration::from_secs(4);
+
+/// How often `/p` and `/bp` are looked at.
 const PERIOD: Duration = Duration::from_secs(2);
 
-/// `/s` and `/f` travel as they change, `/p` periodically, `/j` when a sibling joins; `/f` is essential. A Passive keeps `/r` at `/q`.
+/// `/s` and `/f` travel as they change, `/p` and `/bp` periodically, `/j` when a sibling joins; `/f` is essential. A Passive keeps `/r` at `/q`.
 #[derive(Debug)]
 struct Everything;
 
 impl Coverage for Everything {
     fn roots(&self) -> Vec<EntryPath> {
-        vec![path("/s"), path("/f"), path("/p"), path("/j"), path("/r")]
+        let roots = ["/s", "/f", "/p", "/j", "/r", "/b", "/o", "/bp"];
+        roots.map(path).to_vec()
     }
 
     fn covers(&self, entry: &EntryPath) -> bool {
+        let directories = ["/s", "/b", "/o"].map(path);
         self.roots()
             .iter()
-            .any(|root| entry == root || (*root == path("/s") && entry.is_beneath(root)))
+            .any(|root| entry == root || (directories.contains(root) && entry.is_beneath(root)))
     }
 
     fn rule(&self, entry: &EntryPath) -> Rule {
         let timing = match entry.as_bytes() {
-            b"/p" => Timing::Periodic(PERIOD),
+            b"/p" | b"/bp" => Timing::Periodic(PERIOD),
             b"/j" => Timing::AtJoin,
             _ => Timing::Immediate,
+        };
+        let direction = if is_two_way(entry) {
+            Direction::Both
+        } else if is_the_passives(entry) {
+            Direction::PassiveToActive
+        } else {
+            Direction::ActiveToPassive
         };
         Rule {
             timing,
             priority: priority(entry),
-            ..Rule::default()
+            direction,
         }
     }
 
@@ -77,6 +89,10 @@ impl Coverage for Everything {
     fn listened_entry(&self, _: &EntryPath) -> Option<usize> {
         Some(0)
     }
+
+    fn offered_roots(&self) -> Vec<EntryPath> {
+        vec![path("/b"), path("/bp"), path("/o"), path("/s/own")]
+    }
 }
 
 fn priority(entry: &EntryPath) -> Priority {
@@ -91,12 +107,29 @@ fn is_alike(one: &EntryPath, other: &EntryPath) -> bool {
     Everything.rule(one) == Everything.rule(other)
 }
 
+/// Whether changes of `entry` travel both ways.
+pub(crate) fn is_two_way(entry: &EntryPath) -> bool {
+    let directory = path("/b");
+    [path("/s/own"), path("/bp")].contains(entry) || *entry == directory || entry.is_beneath(&directory)
+}
+
+/// Whether only a Passive's changes of `entry` travel.
+fn is_the_passives(entry: &EntryPath) -> bool {
+    let directory = path("/o");
+    *entry == directory || entry.is_beneath(&directory)
+}
+
 fn path(text: &str) -> EntryPath {
     EntryPath::new(text.as_bytes()).expect("a plain path")
 }
 
 /// Number of a write. Later writes have higher ones, whoever writes.
-type Version = u64;
+pub(crate) type Version = u64;
+
+/// The number of the write that gave an entry these attributes: its mtime.
+pub(crate) fn version(attributes: &Attributes) -> Version {
+    attributes.mtime.seconds as Version
+}
 
 /// The oldest version of each path that a copy may hold.
 type Floor = BTreeMap<EntryPath, Version>;
@@ -161,6 +194,21 @@ struct Node {
     clock: SimClock,
 }
 
+impl Bridge {
+    /// A program beside it has written at `target`: nobody is told of that.
+    fn writes_itself(&mut self, target: &EntryPath, live: &Image) {
+        let Some(told) = &mut self.told else { return };
+        let concerns =
+            |path: &EntryPath| path == target || path.is_beneath(target) || target.is_beneath(path);
+        told.retain(|path, _| !concerns(path));
+        told.extend(
+            contents(live, is_alike)
+                .into_iter()
+                .filter(|(path, _)| concerns(path)),
+        );
+    }
+}
+
 /// A flush that was asked for: what it covers.
 struct Flush {
     node: usize,
@@ -171,6 +219,8 @@ struct Flush {
 pub(crate) struct World {
     dice: Dice,
     now: Duration,
+    /// When a message was sent last.
+    spoken_at: Duration,
     nodes: Vec<Node>,
     version: Version,
     /// What was written when: `None` is a removal.
@@ -190,6 +240,10 @@ pub(crate) struct World {
     torn: BTreeSet<Version>,
     /// Nodes that are in the middle of sending a large content.
     transferring: BTreeSet<NodeId>,
+    /// Versions that a program beside a Passive gave to directories whose mtime is the Active's to say.
+    strays: BTreeSet<(EntryPath, Version)>,
+    /// Versions that a core has put on some disk.
+    shared: Rc<RefCell<BTreeSet<(EntryPath, Version)>>>,
     /// Whether everything that happens is printed.
     trace: bool,
     pub(crate) tally: Tally,
@@ -204,6 +258,13 @@ pub(crate) struct Tally {
     pub(crate) resumed: u64,
     pub(crate) deposed: u64,
     pub(crate) problems: u64,
+    pub(crate) conflicts: u64,
+    /// Changes of a Passive that the Active took.
+    pub(crate) taken: u64,
+    /// Those that lost against its own.
+    pub(crate) lost: u64,
+    /// Pieces of large ones.
+    pub(crate) pieces: u64,
     pub(crate) switched_off: u64,
     /// Changes that went before the rest of a large content.
     pub(crate) overtakes: u64,
@@ -243,6 +304,7 @@ impl World {
         let mut world = Self {
             dice,
             now: Duration::ZERO,
+            spoken_at: Duration::ZERO,
             nodes,
             version: 0,
             writes: BTreeMap::new(),
@@ -254,21 +316,28 @@ impl World {
             calm,
             torn: BTreeSet::new(),
             transferring: BTreeSet::new(),
+            strays: BTreeSet::new(),
+            shared: Rc::default(),
             trace: std::env::var_os("BMC_SIM_TRACE").is_some(),
             tally: Tally::default(),
         };
         for node in 0..world.nodes.len() {
+            world.nodes[node].disk.borrow_mut().shared = Rc::clone(&world.shared);
             world.start(node);
         }
         world
     }
 
-    /// One run: trouble, then peace, then everything has to be well.
+    /// One run: trouble, then peace, in which programs go on writing, then everything has to be well.
     pub(crate) fn run(&mut self, steps: usize) {
         for _ in 0..steps {
             self.step();
         }
         self.heal();
+        self.come_to_rest();
+        for _ in 0..steps / 4 {
+            self.peaceful_step();
+        }
         self.come_to_rest();
         // What travels at a join only may have changed since.
         self.check_all_is_well(&[path("/j")]);
@@ -290,9 +359,10 @@ impl World {
         match self.dice.below(1000 * self.calm) {
             0..=499 => self.turn(node),
             500..=649 => self.sequence_message(node),
-            650..=814 => self.write_a_setting(node),
-            815..=824 => self.move_a_setting(node),
-            825..=829 => self.link_a_setting(node),
+            650..=774 => self.write_a_setting(node),
+            775..=784 => self.move_a_setting(node),
+            785..=789 => self.link_a_setting(node),
+            790..=829 => self.write_where_anyone_may(node),
             830..=869 => self.flush(node),
             870..=899 => self.promote_someone(node),
             900..=909 => self.ask(node, Request::Demote),
@@ -310,9 +380,25 @@ impl World {
             997..=999 => self.throw_a_switch(node),
             roll if roll % 64 == 8 => self.move_a_setting(node),
             roll if roll % 64 == 40 => self.link_a_setting(node),
+            roll if roll % 16 == 0 => self.write_where_anyone_may(node),
             roll if roll % 8 == 0 => self.write_a_setting(node),
             roll if roll % 8 < 4 => self.sequence_message(node),
             _ => self.turn(node),
+        }
+    }
+
+    /// Copies that are in sync follow what is written on all sides.
+    fn peaceful_step(&mut self) {
+        let node = self.dice.below(self.nodes.len());
+        self.advance();
+        match self.dice.below(100) {
+            0..=44 => self.turn(node),
+            45..=89 => self.sequence_message(node),
+            90..=93 => self.write_a_setting(node),
+            94 => self.link_a_setting(node),
+            95 => self.move_a_setting(node),
+            96..=98 => self.write_where_anyone_may(node),
+            _ => self.flush(node),
         }
     }
 
@@ -394,6 +480,7 @@ impl World {
         let Some(message) = message.map(Rc::new) else {
             return;
         };
+        self.spoken_at = self.now;
         self.count_bulk(from, &message);
         for bridge in self.members_of(island) {
             bridge
@@ -420,6 +507,12 @@ impl World {
             Ok(Message::Operation { target: None, .. }) if self.transferring.contains(&from) => {
                 self.tally.overtakes += 1;
             }
+            Ok(Message::Verdict { verdict, .. }) => match verdict {
+                Verdict::Taken => self.tally.taken += 1,
+                Verdict::Lost => self.tally.lost += 1,
+                _ => {}
+            },
+            Ok(Message::Piece { .. }) => self.tally.pieces += 1,
             Ok(Message::Copy { .. }) => self.tally.copies += 1,
             Ok(Message::Hole { .. }) => self.tally.holes += 1,
             _ => {}
@@ -592,13 +685,43 @@ impl World {
             "/s/a", "/s/b", "/s/d", "/s/d/x", "/s/d/y", "/s/d/e", "/s/d/e/z", "/s/link", "/f", "/p", "/j",
             "/r",
         ];
+        let mut targets: Vec<EntryPath> = names.iter().map(|name| path(name)).collect();
+        let disk = Rc::clone(&self.nodes[at].disk);
+        targets.extend(disk.borrow().live.keys().filter(|path| is_moved(path)).cloned());
+        if let Some(target) = self.dice.pick(&targets) {
+            self.write(at, target);
+        }
+    }
+
+    /// A program changes what is not the Active's alone, whoever it runs beside; also while the bridge is away.
+    fn write_where_anyone_may(&mut self, at: usize) {
+        let both = ["/b/a", "/b/d", "/b/d/x", "/b/d/e", "/b/link", "/s/own", "/bp"];
+        let the_passives = ["/o", "/o/a", "/o/d", "/o/d/x"];
+        let is_passive = self.report(at).is_some_and(|report| report.role == Role::Passive);
+        let names = match is_passive && self.dice.one_in(3) {
+            true => &the_passives[..],
+            false => &both[..],
+        };
+        if let Some(target) = self.dice.pick(names).map(|name| path(name)) {
+            self.write(at, &target);
+            if is_passive {
+                self.strayed(&target);
+            }
+        }
+    }
+
+    /// The newest write, beside a Passive, may have given the directories above `target` a version that the Active's
+    /// takes the place of.
+    fn strayed(&mut self, target: &EntryPath) {
+        let above = std::iter::successors(target.parent(), EntryPath::parent);
+        let strays = above.map(|directory| (directory, self.version));
+        self.strays.extend(strays);
+    }
+
+    fn write(&mut self, at: usize, target: &EntryPath) {
+        let target = target.clone();
         let disk = Rc::clone(&self.nodes[at].disk);
         let mut disk = disk.borrow_mut();
-        let mut targets: Vec<EntryPath> = names.iter().map(|name| path(name)).collect();
-        targets.extend(disk.live.keys().filter(|path| is_moved(path)).cloned());
-        let Some(target) = self.dice.pick(&targets).cloned() else {
-            return;
-        };
         self.version += 1;
         let mut touched: Vec<Hint> = names_left(&disk, &target).into_iter().map(Hint::Path).collect();
         let was_directory = |path: &EntryPath, disk: &Disk| {
@@ -607,6 +730,10 @@ impl World {
                 .is_some_and(|node| node.data == Data::Directory)
         };
         let was_tree = was_directory(&target, &disk);
+        if self.trace {
+            let id = self.nodes[at].id;
+            eprintln!("{id}: a program writes {target}, version {}", self.version);
+        }
         if disk.live.contains_key(&target) && self.dice.one_in(5) {
             let gone: Vec<EntryPath> = disk
                 .live
@@ -620,8 +747,10 @@ impl World {
             }
             self.wrote_above(&target, above);
         } else {
-            for above in [path("/s"), path("/s/d"), path("/s/d/e")] {
-                if target.is_beneath(&above) && !was_directory(&above, &disk) {
+            let mut above: Vec<EntryPath> =
+                std::iter::successors(target.parent(), EntryPath::parent).collect();
+            while let Some(above) = above.pop() {
+                if !was_directory(&above, &disk) {
                     let higher = disk.write(&above, Data::Directory, attributes(self.version));
                     self.writes
                         .entry(above.clone())
@@ -666,9 +795,10 @@ impl World {
             }
         }
         let came_or_went = was_tree != was_directory(&target, &disk);
-        touched.insert(0, Hint::new(target, came_or_went));
+        touched.insert(0, Hint::new(target.clone(), came_or_went));
         if let Some(bridge) = &mut self.nodes[at].bridge {
             bridge.hints.extend(touched);
+            bridge.writes_itself(&target, &disk.live);
         }
         drop(disk);
         if self.dice.one_in(20) {
@@ -691,7 +821,7 @@ impl World {
         for (path, node) in disk
             .live
             .iter()
-            .filter(|(path, _)| path.is_beneath(&self::path("/s")))
+            .filter(|(path, _)| path.is_beneath(&self::path("/s")) && !is_two_way(path))
         {
             if let Data::File(bytes) = &node.data {
                 let file = (path.clone(), node.attributes.mtime.seconds as Version);
@@ -801,11 +931,12 @@ impl World {
     }
 
     fn some_data(&mut self, target: &EntryPath) -> Data {
-        let is_directory = [path("/s/d"), path("/s/d/e")].contains(target);
+        let directories = ["/s/d", "/s/d/e", "/b/d", "/o", "/o/d"].map(path);
+        let is_directory = directories.contains(target);
         if is_directory && !self.dice.one_in(10) {
             return Data::Directory;
         }
-        if *target == path("/s/link") {
+        if target.name() == b"link" {
             return Data::Link(format!("/nowhere/{}", self.version).into_bytes());
         }
         // Now and then of one size, so that only a digest tells them apart; now and then large, with most of it as in the
@@ -831,7 +962,8 @@ impl World {
         image
             .iter()
             .filter(|(place, _)| ![path("/r"), path("/q")].contains(place))
-            .map(|(path, node)| (path.clone(), node.attributes.mtime.seconds as Version))
+            .filter(|(path, _)| !is_two_way(path) && !is_the_passives(path))
+            .map(|(path, node)| (path.clone(), version(&node.attributes)))
             .collect()
     }
 
@@ -1008,6 +1140,7 @@ impl World {
             }
             Notice::Problem(_) => self.tally.problems += 1,
             Notice::ClockSet { .. } => self.tally.clocks_set += 1,
+            Notice::KeptAside { .. } => self.tally.conflicts += 1,
             Notice::CompareStarted { .. } | Notice::CompareFinished { .. } => {}
         }
     }
@@ -1092,8 +1225,9 @@ impl World {
             if report.sync == Sync::InSync && *before_epoch == epoch {
                 for (path, version) in before {
                     if let Some(now) = versions.get(path) {
+                        let strayed = self.strays.contains(&(path.clone(), *version));
                         assert!(
-                            now >= version,
+                            now >= version || strayed,
                             "{}: {path} went from {version} back to {now}",
                             node.id
                         );
@@ -1167,7 +1301,14 @@ impl World {
             }
         }
         let reports: Vec<_> = (0..self.nodes.len()).map(|at| self.report(at)).collect();
-        panic!("the nodes do not come to rest: {reports:#?}");
+        let cores = self.nodes.iter().filter_map(|node| node.bridge.as_ref());
+        let owed: Vec<_> = cores
+            .map(|bridge| (bridge.core.has_work(self.now), bridge.core.deadline()))
+            .collect();
+        panic!(
+            "the nodes do not come to rest at {:?}: {owed:?} {reports:#?}",
+            self.now
+        );
     }
 
     /// Nothing moves, and nothing is waited for but the next period.
@@ -1175,13 +1316,14 @@ impl World {
         self.nodes.iter().all(|node| {
             node.bridge.as_ref().is_some_and(|bridge| {
                 let report = bridge.core.report(self.now);
-                let is_well = report.role == Role::Active
-                    && (report.problems.is_empty() || report.switch != Switch::On);
+                let is_well = report.problems.is_empty() || report.switch != Switch::On;
+                let is_quiet = report.role == Role::Active || self.spoken_at + QUIET <= self.now;
                 bridge.inbox.is_empty()
                     && bridge.outgoing.is_empty()
                     && bridge.hints.is_empty()
                     && !bridge.core.has_work(self.now)
-                    && (waits_long(bridge.core.deadline(), self.now) || is_well && periods_over <= self.now)
+                    && (waits_long(bridge.core.deadline(), self.now)
+                        || is_well && is_quiet && periods_over <= self.now)
             })
         })
     }
@@ -1214,14 +1356,20 @@ impl World {
             assert_eq!(this.position, report.position, "{id}");
             let mut copy = contents(&self.nodes[at].disk.borrow().durable, is_alike);
             copy.remove(&path("/r"));
+            let claims = (0..at).all(|before| before == active);
             let told = self.nodes[at]
                 .bridge
                 .as_ref()
                 .and_then(|bridge| bridge.told.as_ref());
-            assert!(
-                told.is_none_or(|told| *told == copy),
-                "something was applied on {id} and not told of"
-            );
+            if let Some(told) = told {
+                let mut untold = differing(told, &copy);
+                // Nobody makes durable what a program writes there and nobody asks for.
+                untold.retain(|path| claims || !is_the_passives(path));
+                assert!(
+                    untold.is_empty(),
+                    "{untold:?} was applied on {id} and not told of"
+                );
+            }
             if let Some(received) = copy.remove(&path("/q")) {
                 copy.insert(path("/r"), received);
             }
@@ -1231,11 +1379,8 @@ impl World {
                 clocks[1].disciplined() || apart_ms <= CLOCKS_APART_MS,
                 "the clock of {id} is {apart_ms} ms off"
             );
-            let differing: BTreeSet<&EntryPath> = image
-                .keys()
-                .chain(copy.keys())
-                .filter(|path| image.get(path) != copy.get(path) && !except.contains(path))
-                .collect();
+            let mut differing = differing(&image, &copy);
+            differing.retain(|path| (claims || !is_the_passives(path)) && !except.contains(path));
             assert!(
                 differing.is_empty(),
                 "{id} differs from {} in {differing:?}",
@@ -1259,6 +1404,12 @@ fn names_left(disk: &Disk, gone: &EntryPath) -> Vec<EntryPath> {
         names.next().filter(|_| names.next().is_none()).cloned()
     });
     left.collect()
+}
+
+/// What is not the same in both.
+fn differing<'a>(one: &'a Contents, other: &'a Contents) -> BTreeSet<&'a EntryPath> {
+    let paths = one.keys().chain(other.keys());
+    paths.filter(|path| one.get(path) != other.get(path)).collect()
 }
 
 fn is_moved(path: &EntryPath) -> bool {

@@ -1,0 +1,309 @@
+//! Changes that are made on the Passive: where they go, what wins, and what becomes of the loser.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "test code")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::rc::Rc;
+use std::time::Duration;
+
+use bmc_replication::conflicts::{Conflict, ConflictDirectory};
+use bmc_replication::wire::INLINE_BYTES;
+use bmc_replication::{Coverage, Direction, EntryPath, NodeId, Request, Rule, Sync, Timing};
+
+use support::{A, B, Node, PERIOD, Pair, path};
+
+/// `/s` goes to the Passive, but for `/s/own`, which goes both ways like all of `/b`, and like `/slow`, which is periodic; `/p` goes to the Active.
+#[derive(Debug)]
+struct AllWays;
+
+impl Coverage for AllWays {
+    fn roots(&self) -> Vec<EntryPath> {
+        ["/s", "/b", "/p", "/slow"].map(path).to_vec()
+    }
+
+    fn covers(&self, entry: &EntryPath) -> bool {
+        let within = |root: &EntryPath| entry == root || entry.is_beneath(root);
+        self.roots().iter().any(within)
+    }
+
+    fn rule(&self, entry: &EntryPath) -> Rule {
+        let within = |root: &str| *entry == path(root) || entry.is_beneath(&path(root));
+        let direction = if within("/b") || within("/s/own") || within("/slow") {
+            Direction::Both
+        } else if within("/p") {
+            Direction::PassiveToActive
+        } else {
+            Direction::ActiveToPassive
+        };
+        let timing = match within("/slow") {
+            true => Timing::Periodic(PERIOD),
+            false => Timing::Immediate,
+        };
+        Rule {
+            direction,
+            timing,
+            ..Rule::default()
+        }
+    }
+
+    fn offered_roots(&self) -> Vec<EntryPath> {
+        ["/s/own", "/b", "/p", "/slow"].map(path).to_vec()
+    }
+}
+
+fn node() -> Node {
+    Node::with(Rc::new(AllWays))
+}
+
+/// A the Active, B in sync, `/b/shared` on both.
+fn pair() -> Pair {
+    let a = node();
+    fs::create_dir(a.at("/b")).unwrap();
+    fs::write(a.at("/b/shared"), "both").unwrap();
+    let mut pair = Pair::of(a, node());
+    pair.ask(A, Request::Promote).unwrap();
+    assert_eq!(pair.nodes[&B].report().sync, Sync::InSync);
+    assert_eq!(pair.read(B, "/b/shared").unwrap(), b"both");
+    pair
+}
+
+fn part(pair: &mut Pair) {
+    for alone in [A, B] {
+        let members = [alone];
+        let node = pair.nodes.get_mut(&alone).unwrap();
+        let event = bmc_replication::Event::Membership {
+            me: alone,
+            members: &members,
+        };
+        node.core.handle(&event, pair.now);
+    }
+    pair.members = vec![];
+}
+
+fn meet(pair: &mut Pair) {
+    pair.membership(&[A, B]);
+    pair.pass(Duration::from_secs(2));
+}
+
+fn kept_aside(pair: &Pair, node: NodeId) -> Vec<Conflict> {
+    let kept = ConflictDirectory::new(pair.nodes[&node].state.path())
+        .list()
+        .unwrap();
+    assert_eq!(pair.nodes[&node].report().conflicts, kept.len() as u64);
+    kept
+}
+
+#[test]
+fn a_change_on_the_passive_reaches_the_active_with_everything_and_no_conflict() {
+    let mut pair = pair();
+    pair.write(B, "/s/own", "a password");
+    pair.write(B, "/b/large", vec![7; 20 * INLINE_BYTES]);
+    pair.change(B, "/b/link", |path| symlink("over/there", path).unwrap());
+    pair.change(B, "/b/d", |path| fs::create_dir(path).unwrap());
+    pair.write(B, "/b/d/x", "deep");
+    pair.change(B, "/b/shared", |path| {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o601)).unwrap();
+    });
+    pair.settle();
+    assert_eq!(pair.read(A, "/s/own").unwrap(), b"a password");
+    assert_eq!(pair.read(A, "/b/large").unwrap(), vec![7; 20 * INLINE_BYTES]);
+    assert_eq!(pair.read(A, "/b/d/x").unwrap(), b"deep");
+    let link = fs::read_link(pair.nodes[&A].at("/b/link")).unwrap();
+    assert_eq!(link.to_str(), Some("over/there"));
+    let shared = fs::metadata(pair.nodes[&A].at("/b/shared")).unwrap();
+    assert_eq!(shared.permissions().mode() & 0o777, 0o601);
+    assert_eq!((kept_aside(&pair, A).len(), kept_aside(&pair, B).len()), (0, 0));
+    let (a, b) = (pair.nodes[&A].report(), pair.nodes[&B].report());
+    assert_eq!((a.problems, b.problems), (vec![], vec![]));
+    assert_eq!(a.position, b.position);
+}
+
+#[test]
+fn an_exception_that_comes_or_goes_on_the_passive_leaves_the_mtime_of_its_directory_to_the_active() {
+    let mut pair = pair();
+    let mtime = |pair: &Pair, node| {
+        let directory = pair.nodes[&node].at("/s");
+        fs::metadata(directory).unwrap().modified().unwrap()
+    };
+    let before = mtime(&pair, A);
+    pair.write(B, "/s/own", "a password");
+    pair.settle();
+    assert_eq!(pair.read(A, "/s/own").unwrap(), b"a password");
+    assert_eq!((mtime(&pair, A), mtime(&pair, B)), (before, before));
+    pair.change(B, "/s/own", |path| fs::remove_file(path).unwrap());
+    pair.settle();
+    assert_eq!(pair.read(A, "/s/own"), None);
+    assert_eq!((mtime(&pair, A), mtime(&pair, B)), (before, before));
+}
+
+#[test]
+fn many_changes_of_one_file_on_the_passive_end_with_the_last_one_and_no_conflict() {
+    let mut pair = pair();
+    for round in 0..200 {
+        pair.write(B, "/b/shared", format!("{round:04}"));
+        pair.turn();
+    }
+    pair.settle();
+    assert_eq!(pair.read(A, "/b/shared").unwrap(), b"0199");
+    assert_eq!(pair.read(B, "/b/shared").unwrap(), b"0199");
+    assert_eq!(kept_aside(&pair, B).len(), 0);
+}
+
+#[test]
+fn what_is_not_configured_to_go_to_the_active_does_not() {
+    let mut pair = pair();
+    pair.write(A, "/s/setting", "the Active's");
+    pair.settle();
+    pair.write(B, "/s/setting", "the Passive's");
+    pair.settle();
+    assert_eq!(pair.read(A, "/s/setting").unwrap(), b"the Active's");
+}
+
+#[test]
+fn a_removal_on_either_side_while_apart_holds_and_nothing_comes_back() {
+    let mut pair = pair();
+    for name in ["by-a", "by-b"] {
+        pair.write(A, &format!("/b/{name}"), "agreed");
+    }
+    pair.change(A, "/b/d", |path| fs::create_dir(path).unwrap());
+    pair.write(A, "/b/d/x", "agreed");
+    pair.settle();
+    part(&mut pair);
+    pair.change(A, "/b/by-a", |path| fs::remove_file(path).unwrap());
+    pair.change(B, "/b/by-b", |path| fs::remove_file(path).unwrap());
+    pair.change(B, "/b/d", |path| fs::remove_dir_all(path).unwrap());
+    meet(&mut pair);
+    for node in [A, B] {
+        for gone in ["/b/by-a", "/b/by-b", "/b/d"] {
+            assert!(!pair.nodes[&node].at(gone).exists(), "{gone} on {node}");
+        }
+        assert_eq!(pair.read(node, "/b/shared").unwrap(), b"both");
+        assert_eq!(kept_aside(&pair, node).len(), 0);
+    }
+}
+
+#[test]
+fn of_two_changes_while_apart_the_actives_counts_and_the_other_is_kept_aside() {
+    let mut pair = pair();
+    part(&mut pair);
+    pair.write(A, "/b/shared", "the Active's");
+    pair.write(B, "/b/shared", "the Passive's");
+    pair.write(B, "/b/only-here", "the Passive's");
+    meet(&mut pair);
+    for node in [A, B] {
+        assert_eq!(pair.read(node, "/b/shared").unwrap(), b"the Active's");
+        assert_eq!(pair.read(node, "/b/only-here").unwrap(), b"the Passive's");
+    }
+    let kept = kept_aside(&pair, B);
+    assert_eq!(kept.len(), 1);
+    assert_eq!(kept[0].about["path"], "/b/shared");
+    assert_eq!(
+        fs::read(kept[0].content.as_ref().unwrap()).unwrap(),
+        b"the Passive's"
+    );
+    assert_eq!(kept_aside(&pair, A).len(), 0);
+}
+
+#[test]
+fn a_file_changed_here_and_removed_with_its_directory_there_is_kept_aside() {
+    let mut pair = pair();
+    pair.change(A, "/b/d", |path| fs::create_dir(path).unwrap());
+    pair.write(A, "/b/d/x", "agreed");
+    pair.settle();
+    part(&mut pair);
+    pair.change(A, "/b/d", |path| fs::remove_dir_all(path).unwrap());
+    pair.write(B, "/b/d/x", "changed meanwhile");
+    meet(&mut pair);
+    assert!(!pair.nodes[&A].at("/b/d").exists());
+    assert!(!pair.nodes[&B].at("/b/d").exists());
+    let kept = kept_aside(&pair, B);
+    let contents: Vec<_> = kept.iter().filter_map(|kept| kept.content.as_ref()).collect();
+    assert_eq!(contents.len(), 1, "{kept:?}");
+    assert_eq!(fs::read(contents[0]).unwrap(), b"changed meanwhile");
+}
+
+#[test]
+fn after_a_failover_the_old_actives_untold_change_is_settled_like_any_other() {
+    let mut pair = pair();
+    part(&mut pair);
+    pair.write(A, "/b/shared", "A's, told to nobody");
+    pair.write(A, "/b/new", "A's, told to nobody");
+    pair.members = vec![B];
+    pair.ask(B, Request::Promote).unwrap();
+    pair.write(B, "/b/shared", "B's");
+    pair.settle();
+    meet(&mut pair);
+    for node in [A, B] {
+        assert_eq!(pair.read(node, "/b/shared").unwrap(), b"B's");
+        assert_eq!(pair.read(node, "/b/new").unwrap(), b"A's, told to nobody");
+    }
+    let kept = kept_aside(&pair, A);
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert_eq!(
+        fs::read(kept[0].content.as_ref().unwrap()).unwrap(),
+        b"A's, told to nobody"
+    );
+}
+
+#[test]
+fn what_travels_periodically_is_looked_for_on_the_passive_too() {
+    let mut pair = pair();
+    fs::write(pair.nodes[&B].at("/slow"), "written on the Passive").unwrap();
+    pair.settle();
+    assert_eq!(pair.read(A, "/slow"), None);
+    pair.pass(PERIOD);
+    assert_eq!(pair.read(A, "/slow").unwrap(), b"written on the Passive");
+}
+
+#[test]
+fn where_only_the_passive_counts_the_active_takes_and_removes_whatever_it_has() {
+    let (a, b) = (node(), node());
+    for node in [&a, &b] {
+        fs::create_dir(node.at("/p")).unwrap();
+    }
+    fs::write(a.at("/p/extra"), "the Active's").unwrap();
+    fs::write(a.at("/p/log"), "the Active's").unwrap();
+    fs::write(b.at("/p/log"), "the Passive's").unwrap();
+    let mut pair = Pair::of(a, b);
+    pair.ask(A, Request::Promote).unwrap();
+    assert!(!pair.nodes[&A].at("/p/extra").exists());
+    assert_eq!(pair.read(A, "/p/log").unwrap(), b"the Passive's");
+    pair.write(A, "/p/log", "changed on the Active");
+    pair.settle();
+    assert_eq!(pair.read(B, "/p/log").unwrap(), b"the Passive's");
+    pair.write(B, "/p/log", "again the Passive's");
+    pair.settle();
+    assert_eq!(pair.read(A, "/p/log").unwrap(), b"again the Passive's");
+    assert_eq!((kept_aside(&pair, A).len(), kept_aside(&pair, B).len()), (0, 0));
+}
+
+#[test]
+fn with_the_record_of_what_was_agreed_damaged_nothing_is_lost_and_nothing_removed_comes_back() {
+    let mut pair = pair();
+    pair.write(A, "/b/gone", "agreed");
+    pair.settle();
+    part(&mut pair);
+    let record = pair.nodes[&B].state.path().join("replication.agreed");
+    let mut bytes = fs::read(&record).unwrap();
+    bytes[20] ^= 1;
+    fs::write(&record, bytes).unwrap();
+    pair.change(A, "/b/gone", |path| fs::remove_file(path).unwrap());
+    fs::write(pair.nodes[&B].at("/b/shared"), "changed meanwhile").unwrap();
+    pair.nodes.get_mut(&B).unwrap().restart(false);
+    meet(&mut pair);
+    for node in [A, B] {
+        assert!(!pair.nodes[&node].at("/b/gone").exists());
+        assert_eq!(pair.read(node, "/b/shared").unwrap(), b"both");
+    }
+    let contents: Vec<Vec<u8>> = kept_aside(&pair, B)
+        .iter()
+        .filter_map(|kept| fs::read(kept.content.as_ref()?).ok())
+        .collect();
+    assert!(contents.contains(&b"changed meanwhile".to_vec()), "{contents:?}");
+    pair.write(B, "/b/shared", "and on it goes");
+    pair.settle();
+    assert_eq!(pair.read(A, "/b/shared").unwrap(), b"and on it goes");
+}
