@@ -87,10 +87,13 @@ impl<F: Source> Bulk<F> {
         None
     }
 
+    /// Also where it waits already: barriers that it was told before must not overtake it.
     pub(super) fn push_front(&mut self, path: EntryPath) {
-        if self.paths.insert(path.clone()) {
-            self.waiting.push_front(Turn::Content(path));
+        if !self.paths.insert(path.clone()) {
+            self.waiting
+                .retain(|turn| !matches!(turn, Turn::Content(waiting) if *waiting == path));
         }
+        self.waiting.push_front(Turn::Content(path));
     }
 
     pub(super) fn push(&mut self, path: &EntryPath) {
