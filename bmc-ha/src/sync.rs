@@ -1,6 +1,7 @@
 //! `bmc-ha sync`: the replication of the settings, by the word of the bridge on this BMC.
 
 mod check;
+mod conflicts;
 mod flush;
 mod follow;
 mod full;
@@ -45,6 +46,9 @@ pub(crate) enum SyncCommand {
     /// End that and send what changed meanwhile.
     #[command(after_help = switch::ENABLE_EXAMPLES)]
     Enable,
+    /// Versions of this BMC that lost against another's and were kept aside: list, show, restore or drop them.
+    #[command(before_long_help = conflicts::ABOUT, after_help = conflicts::EXAMPLES)]
+    Conflicts(conflicts::ConflictsArgs),
     /// Check lists of what is replicated, and explain what is wrong with them; exit status 2 when something is.
     #[command(after_help = check::EXAMPLES)]
     Check(check::CheckArgs),
@@ -63,6 +67,7 @@ pub(crate) fn run(command: &SyncCommand, format: Format) -> anyhow::Result<Exit>
         SyncCommand::Resume => switch::run(Command::Resume, format),
         SyncCommand::Disable => switch::run(Command::Disable, format),
         SyncCommand::Enable => switch::run(Command::Enable, format),
+        SyncCommand::Conflicts(arguments) => conflicts::run(arguments, format),
         SyncCommand::Check(arguments) => check::run(arguments, format),
         SyncCommand::Schema => schema::run(),
     }

@@ -83,6 +83,7 @@ fn sync(bridge: Result<&Status, &String>) -> SyncReport {
         error: bridge.err().cloned(),
         entries: status.map(|status| status.entries),
         transfer: status.and_then(|status| status.transfer),
+        conflicts: status.map(|status| status.conflicts),
         problems: status.map(|status| status.problems.clone()).unwrap_or_default(),
     }
 }

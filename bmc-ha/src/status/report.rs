@@ -136,6 +136,8 @@ pub(crate) struct SyncReport {
     pub(crate) entries: Option<u64>,
     /// A transfer under way.
     pub(crate) transfer: Option<Transfer>,
+    /// Versions of this BMC that lost against another's and are kept aside.
+    pub(crate) conflicts: Option<u64>,
     /// What keeps settings from being replicated.
     pub(crate) problems: Vec<Problem>,
 }

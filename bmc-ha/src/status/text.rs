@@ -182,13 +182,20 @@ fn settings(report: &Report) -> String {
         return error.clone();
     }
     let entries = sync.entries.unwrap_or_default();
-    match sync.transfer {
+    let mut line = match sync.transfer {
         Some(transfer) => format!(
             "{entries} entries; {} entries and {} bytes on their way",
             transfer.entries_left, transfer.bytes_left
         ),
         None => format!("{entries} entries replicated"),
+    };
+    if let Some(kept) = sync.conflicts.filter(|kept| *kept > 0) {
+        let _ = write!(
+            line,
+            "; {kept} versions that lost kept aside (bmc-ha sync conflicts list)"
+        );
     }
+    line
 }
 
 fn fencing(report: &Report) -> String {

@@ -132,14 +132,21 @@ fn facts(status: &Status) -> Vec<String> {
             transfer.entries_left, transfer.bytes_left
         )
     });
+    let conflicts = (status.conflicts > 0).then(|| {
+        let count = status.conflicts;
+        let kept = format!("{count} kept aside here; see bmc-ha sync conflicts list");
+        ("conflicts", kept)
+    });
     [
         ("group", group),
         ("switch", switch::explain(status.switch).to_owned()),
         ("entries", status.entries.to_string()),
         ("transfer", transfer),
     ]
+    .into_iter()
+    .chain(conflicts)
     .map(|(name, value)| format!("  {name:<10}{value}"))
-    .to_vec()
+    .collect()
 }
 
 #[cfg(test)]
@@ -162,6 +169,19 @@ mod tests {
         ] {
             assert!(text.contains(line), "no {line:?} in {text}");
         }
+    }
+
+    #[test]
+    fn versions_that_were_kept_aside_are_counted_and_the_pair_is_well_all_the_same() {
+        let mut status = fixtures::bridge();
+        assert!(!render(&status, Paint::plain()).contains("conflicts"));
+        status.conflicts = 3;
+        assert!(is_well(&status));
+        let text = render(&status, Paint::plain());
+        assert!(
+            text.contains("  conflicts 3 kept aside here; see bmc-ha sync conflicts list"),
+            "{text}"
+        );
     }
 
     #[test]
