@@ -24,8 +24,9 @@ Examples:
 
 /// What it is about, for those who ask for help.
 pub(super) const ABOUT: &str = "\
-Where settings travel both ways, two BMCs may change the same path before they hear of each other. The Active's version
-counts then; the other is kept on the BMC on which it was made, up to 64 versions and 16 MiB, the oldest going first.";
+Where settings travel both ways, two BMCs may change the same path before they hear of each other. The Active's \
+version counts then; the other is kept on the BMC on which it was made, up to 64 versions and 16 MiB, the oldest \
+going first.";
 
 const LIST_EXAMPLES: &str = "\
 Examples:

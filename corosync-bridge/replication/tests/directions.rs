@@ -49,6 +49,10 @@ impl Coverage for AllWays {
         }
     }
 
+    fn listened_entry(&self, entry: &EntryPath) -> Option<usize> {
+        (*entry == path("/b/shared")).then_some(7)
+    }
+
     fn offered_roots(&self) -> Vec<EntryPath> {
         ["/s/own", "/b", "/p", "/slow"].map(path).to_vec()
     }
@@ -306,4 +310,98 @@ fn with_the_record_of_what_was_agreed_damaged_nothing_is_lost_and_nothing_remove
     pair.write(B, "/b/shared", "and on it goes");
     pair.settle();
     assert_eq!(pair.read(A, "/b/shared").unwrap(), b"and on it goes");
+}
+
+#[test]
+fn a_program_on_the_passive_that_never_stops_writing_does_not_hold_back_its_join() {
+    let (a, b) = (node(), node());
+    for node in [&a, &b] {
+        fs::create_dir(node.at("/b")).unwrap();
+    }
+    let mut pair = Pair::of(a, b);
+    pair.ask_without_waiting(A, Request::Promote);
+    let mut turns = 0;
+    while pair.nodes[&B].report().sync != Sync::InSync {
+        turns += 1;
+        assert!(turns < 400, "still {:?}", pair.nodes[&B].report().sync);
+        pair.write(B, &format!("/b/log{}", turns % 7), format!("line {turns}"));
+        pair.turn();
+    }
+    let arrived = (0..7).filter(|number| pair.read(A, &format!("/b/log{number}")).is_some());
+    assert!(arrived.count() > 0);
+    pair.settle();
+    for number in 0..7 {
+        let name = format!("/b/log{number}");
+        assert_eq!(pair.read(A, &name), pair.read(B, &name));
+    }
+}
+
+#[test]
+fn changes_without_end_on_the_active_do_not_keep_a_change_of_the_passive_waiting() {
+    let mut pair = pair();
+    pair.write(B, "/s/own", "a password");
+    for turn in 0..200 {
+        for name in ["one", "two", "three"] {
+            pair.write(A, &format!("/s/{name}"), format!("{turn}"));
+        }
+        pair.turn();
+    }
+    assert_eq!(pair.read(A, "/s/own").unwrap(), b"a password");
+}
+
+#[test]
+fn a_directory_that_was_removed_here_comes_back_with_what_the_active_changed_in_it_and_nothing_else() {
+    let mut pair = pair();
+    pair.change(A, "/b/d", |path| {
+        fs::create_dir(path).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o2751)).unwrap();
+    });
+    pair.write(A, "/b/d/changed", "agreed");
+    pair.write(A, "/b/d/other", "agreed");
+    pair.settle();
+    pair.change(B, "/b/d", |path| fs::remove_dir_all(path).unwrap());
+    pair.write(A, "/b/d/changed", "the Active's");
+    pair.settle();
+    pair.pass(Duration::from_secs(2));
+    for node in [A, B] {
+        assert_eq!(pair.read(node, "/b/d/changed").unwrap(), b"the Active's");
+        assert_eq!(pair.read(node, "/b/d/other"), None, "{node}");
+        let directory = fs::metadata(pair.nodes[&node].at("/b/d")).unwrap();
+        assert_eq!(directory.permissions().mode() & 0o7777, 0o2751, "{node}");
+    }
+}
+
+#[test]
+fn an_exception_that_came_and_went_unseen_leaves_the_mtime_of_its_directory_to_the_active() {
+    let mut pair = pair();
+    let mtime = |pair: &Pair, node| {
+        let directory = pair.nodes[&node].at("/s");
+        fs::metadata(directory).unwrap().modified().unwrap()
+    };
+    pair.change(B, "/s/own", |path| {
+        fs::write(path, "for a moment").unwrap();
+        fs::remove_file(path).unwrap();
+    });
+    assert_ne!(mtime(&pair, A), mtime(&pair, B));
+    pair.settle();
+    assert_eq!(mtime(&pair, A), mtime(&pair, B));
+}
+
+#[test]
+fn the_actives_services_are_told_of_what_it_takes_from_the_passive() {
+    let mut pair = pair();
+    let told = |pair: &mut Pair| {
+        let active = pair.nodes.get_mut(&A).unwrap();
+        active.core.take_applied().contains(&7)
+    };
+    assert!(!told(&mut pair));
+    pair.write(B, "/b/other", "nobody listens");
+    pair.settle();
+    assert!(!told(&mut pair));
+    pair.write(B, "/b/shared", "the Passive's");
+    pair.settle();
+    assert!(told(&mut pair));
+    pair.change(B, "/b/shared", |path| fs::remove_file(path).unwrap());
+    pair.settle();
+    assert!(told(&mut pair));
 }

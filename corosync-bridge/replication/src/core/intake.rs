@@ -550,7 +550,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let written = self.write_offered(from, &operation);
         if written.is_ok() {
             // Durable already.
-            self.note_gone_or_come(&path);
+            match operation {
+                Operation::Remove { .. } => self.note_gone_or_come(&path),
+                _ => self.note_applied(&path),
+            }
             self.applied.release();
         }
         match written {
