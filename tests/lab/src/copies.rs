@@ -9,10 +9,12 @@ use crate::error::{LabError, Result};
 use crate::node::Node;
 
 /// The folders that the lab's list replicates (`data-sync.d/openbmc.json`).
-pub const REPLICATED: [&str; 3] = [
+pub const REPLICATED: [&str; 5] = [
     "/var/lib/phosphor-settings-manager/settings",
     "/etc/ssl/certs/https",
     "/etc/systemd/network",
+    "/etc/bmc-users",
+    "/var/lib/bmc-notes",
 ];
 
 impl Lab {

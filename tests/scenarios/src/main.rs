@@ -5,6 +5,7 @@
 //! docs/architecture.md have to hold from the scenario's beginning on.
 
 mod bad_input;
+mod directions;
 mod failover;
 mod killed;
 mod labs;
@@ -40,6 +41,7 @@ const SCENARIOS: &[&[Scenario]] = &[
     pacing::SCENARIOS,
     killed::SCENARIOS,
     passive::SCENARIOS,
+    directions::SCENARIOS,
     failover::SCENARIOS,
     partition::SCENARIOS,
     storm::SCENARIOS,
