@@ -840,7 +840,16 @@ impl World {
             .filter(|(_, other)| *other < version)
             .map(|(path, _)| path)
             .collect();
-        let replaced = self.dice.pick(&older).filter(|_| self.dice.one_in(3)).cloned();
+        // A power cut may bring the name, and what the file had when it was synced last.
+        let is_synced = disk
+            .durable
+            .get(&file)
+            .is_some_and(|node| node.attributes.mtime.seconds as Version == version);
+        let replaced = self
+            .dice
+            .pick(&older)
+            .filter(|_| is_synced && self.dice.one_in(2))
+            .cloned();
         let name = replaced.unwrap_or_else(|| path(&format!("/s/{MOVED}{}", self.version)));
         let left = names_left(&disk, &name);
         disk.hard_link(&name, &file, attributes(self.version).mtime);
