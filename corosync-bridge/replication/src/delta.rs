@@ -82,8 +82,11 @@ struct Theirs {
 
 impl Theirs {
     fn of(pieces: impl Iterator<Item = Chunk>) -> Self {
-        let at: HashMap<u64, Key> = pieces.map(|piece| (piece.offset, key(&piece))).collect();
-        let place = at.iter().map(|(offset, key)| (*key, *offset)).collect();
+        let (mut at, mut place) = (HashMap::new(), HashMap::new());
+        for piece in pieces {
+            at.insert(piece.offset, key(&piece));
+            place.insert(key(&piece), piece.offset);
+        }
         Self { at, place }
     }
 

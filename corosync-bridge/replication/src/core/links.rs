@@ -76,7 +76,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     /// Sends a file where it differs from what was announced: as a link to another name of it, whole, or only its
-    /// attributes.
+    /// attributes. A small one goes whole where its attributes alone would show under more names than they should.
     pub(super) fn announce_file(
         &mut self,
         path: &EntryPath,
@@ -85,6 +85,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         content: Option<&[u8]>,
         now: Duration,
     ) -> Result<(), TreeError> {
+        if content.is_some() && self.would_show_elsewhere(path, &known)? {
+            self.index.remove(path);
+        }
         if !known.linked {
             self.announce_known(path, found, known, content, now);
             return Ok(());
@@ -96,6 +99,17 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             .is_none_or(|before| !before.same_content(&known));
         self.announce_known(path, found, known, content, now);
         self.share(path, &known, is_whole, now)
+    }
+
+    /// Whether the attributes of `known`, given to the file that was announced at `path`, would show under a name that is
+    /// another file's by now, and of which nobody has told yet.
+    fn would_show_elsewhere(&mut self, path: &EntryPath, known: &Known) -> Result<bool, TreeError> {
+        let before = self.index.get(path).copied().filter(|before| before.linked);
+        let Some(before) = before.filter(|before| before.attributes != known.attributes) else {
+            return Ok(false);
+        };
+        let announced = self.other_names(path, &before).count();
+        Ok(self.names_still_there(path, &before)?.len() < announced)
     }
 
     /// A file with another name that was announced already is linked to that, which has the attributes of now before.
