@@ -284,6 +284,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 .is_some_and(|job| job.target().is_none() && job.path() == path) => {}
             None => active.bulk.push(path),
         }
+        self.look_at_names_with(path, &seen.stamp);
         Ok(Looked::Later)
     }
 

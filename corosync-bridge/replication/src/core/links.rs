@@ -13,7 +13,7 @@ use super::active::operation;
 use super::session::Need;
 use crate::coverage::{Direction, Timing};
 use crate::digest::Digest;
-use crate::entry::{Found, Kind, Known};
+use crate::entry::{Found, Kind, Known, Stamp};
 use crate::inodes::Inode;
 use crate::state::StateStore;
 use crate::tree::{Inspection, Tree, TreeError};
@@ -60,7 +60,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
     }
 
-    /// The other names that are still there. One that is not is going to be looked at by itself.
+    /// The other names that are still there.
     fn names_still_there(&mut self, path: &EntryPath, known: &Known) -> Result<Vec<EntryPath>, TreeError> {
         let mut names: Vec<EntryPath> = self.other_names(path, known).cloned().collect();
         let mut failed = None;
@@ -89,7 +89,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             self.index.remove(path);
         }
         if !known.linked {
+            let was_linked = self.index.get(path).is_some_and(|before| before.linked);
             self.announce_known(path, found, known, content, now);
+            if was_linked {
+                self.look_at_gone_names(path, &known)?;
+            }
             return Ok(());
         }
         self.join_names(path, found, &known, now)?;
@@ -156,6 +160,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         is_whole: bool,
         now: Duration,
     ) -> Result<(), TreeError> {
+        self.look_at_gone_names(path, known)?;
         for name in self.names_still_there(path, known)? {
             let is_linked = |before: &Known| before.linked && before.same_content(known);
             let is_told = !is_whole && self.index.get(&name).is_some_and(is_linked);
@@ -185,6 +190,34 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if let Some(active) = &mut self.active {
             active.queue.push_front(names);
         }
+    }
+
+    /// What was written to the large file at `path`, which waits for its turn, was written under its other names as well: they
+    /// wait with it, whatever they are names of when their turn comes.
+    pub(super) fn look_at_names_with(&mut self, path: &EntryPath, stamp: &Stamp) {
+        if let Some(active) = &mut self.active {
+            for name in self.index.names(stamp).filter(|name| *name != path) {
+                active.bulk.push(name);
+            }
+        }
+    }
+
+    /// What was written to the file at `path` was written under its other names as well. Those that are another file's by now
+    /// are looked at before any barrier: nobody has either there.
+    fn look_at_gone_names(&mut self, path: &EntryPath, known: &Known) -> Result<(), TreeError> {
+        let known = Known {
+            linked: true,
+            ..*known
+        };
+        let there = self.names_still_there(path, &known)?;
+        let is_gone = |name: &&EntryPath| !there.contains(name);
+        let gone: Vec<EntryPath> = self.other_names(path, &known).filter(is_gone).cloned().collect();
+        if let Some(active) = &mut self.active {
+            for name in gone {
+                active.bulk.push_front(name);
+            }
+        }
+        Ok(())
     }
 
     /// Tells everyone that `path` is a name of the file at `to`. A Passive that is being compared may lack that: there it is
