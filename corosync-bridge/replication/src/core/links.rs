@@ -76,7 +76,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     /// Sends a file where it differs from what was announced: as a link to another name of it, whole, or only its
-    /// attributes. A small one goes whole where its attributes alone would show under more names than they should.
+    /// attributes. Where these would show under more names than they should, a small one goes whole, and a large one after
+    /// what is under those names.
     pub(super) fn announce_file(
         &mut self,
         path: &EntryPath,
@@ -85,8 +86,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         content: Option<&[u8]>,
         now: Duration,
     ) -> Result<(), TreeError> {
-        if content.is_some() && self.would_show_elsewhere(path, &known)? {
-            self.index.remove(path);
+        let elsewhere = self.would_show_elsewhere(path, &known)?;
+        if !elsewhere.is_empty() {
+            if content.is_some() {
+                self.index.remove(path);
+            } else if self.look_at_first(elsewhere, path) {
+                return Ok(());
+            }
         }
         if !known.linked {
             let was_linked = self.index.get(path).is_some_and(|before| before.linked);
@@ -105,15 +111,41 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.share(path, &known, is_whole, now)
     }
 
-    /// Whether the attributes of `known`, given to the file that was announced at `path`, would show under a name that is
+    /// Where the attributes of `known`, given to the file that was announced at `path`, would show as well: names that are
     /// another file's by now, and of which nobody has told yet.
-    fn would_show_elsewhere(&mut self, path: &EntryPath, known: &Known) -> Result<bool, TreeError> {
+    fn would_show_elsewhere(&mut self, path: &EntryPath, known: &Known) -> Result<Vec<EntryPath>, TreeError> {
         let before = self.index.get(path).copied().filter(|before| before.linked);
-        let Some(before) = before.filter(|before| before.attributes != known.attributes) else {
-            return Ok(false);
+        match before.filter(|before| before.attributes != known.attributes) {
+            Some(before) => self.gone_names(path, &before),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The other names of the file that was announced at `path` that are another file's by now.
+    fn gone_names(&mut self, path: &EntryPath, known: &Known) -> Result<Vec<EntryPath>, TreeError> {
+        let known = Known {
+            linked: true,
+            ..*known
         };
-        let announced = self.other_names(path, &before).count();
-        Ok(self.names_still_there(path, &before)?.len() < announced)
+        let there = self.names_still_there(path, &known)?;
+        let names = self.other_names(path, &known);
+        Ok(names.filter(|name| !there.contains(name)).cloned().collect())
+    }
+
+    /// Looks at `names`, and then at the large file at `path` again, before any barrier. Returns whether it does: not for a
+    /// name that cannot be read.
+    fn look_at_first(&mut self, names: Vec<EntryPath>, path: &EntryPath) -> bool {
+        let Some(active) = &mut self.active else {
+            return false;
+        };
+        if names.iter().any(|name| active.is_unreadable(name)) {
+            return false;
+        }
+        active.bulk.push_front(path.clone());
+        for name in names {
+            active.bulk.push_front(name);
+        }
+        true
     }
 
     /// A file with another name that was announced already is linked to that, which has the attributes of now before.
@@ -205,13 +237,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     /// What was written to the file at `path` was written under its other names as well. Those that are another file's by now
     /// are looked at before any barrier: nobody has either there.
     fn look_at_gone_names(&mut self, path: &EntryPath, known: &Known) -> Result<(), TreeError> {
-        let known = Known {
-            linked: true,
-            ..*known
-        };
-        let there = self.names_still_there(path, &known)?;
-        let is_gone = |name: &&EntryPath| !there.contains(name);
-        let gone: Vec<EntryPath> = self.other_names(path, &known).filter(is_gone).cloned().collect();
+        let gone = self.gone_names(path, known)?;
         if let Some(active) = &mut self.active {
             for name in gone {
                 active.bulk.push_front(name);
