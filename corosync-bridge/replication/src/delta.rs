@@ -17,12 +17,12 @@ pub(crate) enum Stretch {
 /// Sections of the receiver that are none of the sender's: there it may have chunks that the sender lacks a match for.
 /// None where every section of the sender is matched.
 pub(crate) fn unmatched(own: &[Section], theirs: &[Chunk]) -> Vec<u64> {
-    let known = by_content(theirs);
+    let known: HashSet<Key> = theirs.iter().map(key).collect();
     let mut missing = false;
     let mut matched = HashSet::new();
     for section in own {
         let key = key(&section.whole);
-        if known.contains_key(&key) {
+        if known.contains(&key) {
             matched.insert(key);
         } else {
             missing = true;
@@ -63,10 +63,6 @@ pub(crate) fn plan(
 
 fn key(chunk: &Chunk) -> Key {
     (chunk.length, chunk.digest)
-}
-
-fn by_content(chunks: &[Chunk]) -> HashMap<Key, u64> {
-    chunks.iter().map(|chunk| (key(chunk), chunk.offset)).collect()
 }
 
 /// What a piece holds.

@@ -16,7 +16,7 @@ use crate::digest::Digest;
 use crate::entry::{Found, Kind, Known, Stamp};
 use crate::inodes::Inode;
 use crate::state::StateStore;
-use crate::tree::{Inspection, Tree, TreeError};
+use crate::tree::{Tree, TreeError};
 use crate::wire::Operation;
 use crate::{EntryPath, NodeId};
 
@@ -60,19 +60,20 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
     }
 
-    /// The other names that are still there.
-    fn names_still_there(&mut self, path: &EntryPath, known: &Known) -> Result<Vec<EntryPath>, TreeError> {
-        let mut names: Vec<EntryPath> = self.other_names(path, known).cloned().collect();
-        let mut failed = None;
-        names.retain(|name| match self.tree.inspect(name, None) {
-            Ok(Inspection::Present(found)) => found.seen.stamp.is_same_inode(&known.seen.stamp),
-            Ok(Inspection::Absent | Inspection::Unchanged) => false,
-            Err(error) => {
-                failed = Some(error);
-                false
-            }
-        });
-        failed.map_or(Ok(names), Err)
+    /// The other names of the file that is `known` at `path`: those that are still there, and those that are another
+    /// file's by now.
+    fn names_there_and_gone(
+        &mut self,
+        path: &EntryPath,
+        known: &Known,
+    ) -> Result<(Vec<EntryPath>, Vec<EntryPath>), TreeError> {
+        let names: Vec<EntryPath> = self.other_names(path, known).cloned().collect();
+        let (mut there, mut gone) = (Vec::new(), Vec::new());
+        for name in names {
+            let is_there = self.is_at(&name, &known.seen.stamp)?;
+            if is_there { &mut there } else { &mut gone }.push(name);
+        }
+        Ok((there, gone))
     }
 
     /// Sends a file where it differs from what was announced: as a link to another name of it, whole, or only its
@@ -98,7 +99,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             let was_linked = self.index.get(path).is_some_and(|before| before.linked);
             self.announce_known(path, found, known, content, now);
             if was_linked {
-                self.look_at_gone_names(path, &known)?;
+                let (_, gone) = self.names_there_and_gone(path, &as_linked(&known))?;
+                self.look_at_gone_names(gone);
             }
             return Ok(());
         }
@@ -116,20 +118,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     fn would_show_elsewhere(&mut self, path: &EntryPath, known: &Known) -> Result<Vec<EntryPath>, TreeError> {
         let before = self.index.get(path).copied().filter(|before| before.linked);
         match before.filter(|before| before.attributes != known.attributes) {
-            Some(before) => self.gone_names(path, &before),
+            Some(before) => Ok(self.names_there_and_gone(path, &before)?.1),
             None => Ok(Vec::new()),
         }
-    }
-
-    /// The other names of the file that was announced at `path` that are another file's by now.
-    fn gone_names(&mut self, path: &EntryPath, known: &Known) -> Result<Vec<EntryPath>, TreeError> {
-        let known = Known {
-            linked: true,
-            ..*known
-        };
-        let there = self.names_still_there(path, &known)?;
-        let names = self.other_names(path, &known);
-        Ok(names.filter(|name| !there.contains(name)).cloned().collect())
     }
 
     /// Looks at `names`, and then at the large file at `path` again, before any barrier. Returns whether it does: not for a
@@ -142,9 +133,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             return false;
         }
         active.bulk.push_front(path.clone());
-        for name in names {
-            active.bulk.push_front(name);
-        }
+        self.look_at_gone_names(names);
         true
     }
 
@@ -162,7 +151,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if !known.linked || self.index.get(path).is_some_and(is_announced) {
             return Ok(());
         }
-        let names = self.names_still_there(path, known)?;
+        let (names, _) = self.names_there_and_gone(path, known)?;
         if names.is_empty() {
             if let Some(active) = &mut self.active {
                 active.queue.push_links(known.seen.stamp.inode());
@@ -192,8 +181,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         is_whole: bool,
         now: Duration,
     ) -> Result<(), TreeError> {
-        self.look_at_gone_names(path, known)?;
-        for name in self.names_still_there(path, known)? {
+        let (there, gone) = self.names_there_and_gone(path, &as_linked(known))?;
+        self.look_at_gone_names(gone);
+        for name in there.into_iter().filter(|_| known.linked) {
             let is_linked = |before: &Known| before.linked && before.same_content(known);
             let is_told = !is_whole && self.index.get(&name).is_some_and(is_linked);
             self.index.insert(name.clone(), *known);
@@ -234,16 +224,14 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
     }
 
-    /// What was written to the file at `path` was written under its other names as well. Those that are another file's by now
-    /// are looked at before any barrier: nobody has either there.
-    fn look_at_gone_names(&mut self, path: &EntryPath, known: &Known) -> Result<(), TreeError> {
-        let gone = self.gone_names(path, known)?;
+    /// What was written to a file was written under its other names as well. Those that are another file's by now are looked
+    /// at before any barrier: nobody has either there.
+    fn look_at_gone_names(&mut self, gone: Vec<EntryPath>) {
         if let Some(active) = &mut self.active {
             for name in gone {
                 active.bulk.push_front(name);
             }
         }
-        Ok(())
     }
 
     /// Tells everyone that `path` is a name of the file at `to`. A Passive that is being compared may lack that: there it is
@@ -295,11 +283,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     /// the other names, of which nobody told; and another name may stand for them now, of which a Passive that is
     /// being compared has to hear.
     pub(super) fn lose_name(&mut self, path: &EntryPath, before: &Known) {
-        let known = Known {
-            linked: true,
-            ..*before
-        };
-        let alike: Vec<EntryPath> = self.other_names(path, &known).cloned().collect();
+        let alike: Vec<EntryPath> = self.other_names(path, &as_linked(before)).cloned().collect();
         for name in alike {
             self.need(&name, Need::Whole);
         }
@@ -338,6 +322,14 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if let Some(active) = &mut self.active {
             active.queue.push_front(names);
         }
+    }
+}
+
+/// `known`, which may have had several names until now.
+fn as_linked(known: &Known) -> Known {
+    Known {
+        linked: true,
+        ..*known
     }
 }
 

@@ -105,11 +105,16 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let Some(from) = alike.filter(|_| rule.direction == Direction::ActiveToPassive) else {
             return Ok(None);
         };
-        let is_still_there = match self.tree.inspect(&from, None)? {
+        let is_still_there = self.is_at(&from, stamp)?;
+        Ok((!is_still_there).then_some(from))
+    }
+
+    /// Whether `path` is a name of the inode of `stamp` on disk.
+    pub(super) fn is_at(&mut self, path: &EntryPath, stamp: &Stamp) -> Result<bool, TreeError> {
+        Ok(match self.tree.inspect(path, None)? {
             Inspection::Present(found) => found.seen.stamp.is_same_inode(stamp),
             Inspection::Absent | Inspection::Unchanged => false,
-        };
-        Ok((!is_still_there).then_some(from))
+        })
     }
 
     /// Whether something that was announced in `from` is, unchanged, in `to`.
