@@ -137,7 +137,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         true
     }
 
-    /// A file with another name that was announced already is linked to that, which has the attributes of now before.
+    /// A file with another name that was announced already is linked to that, which has the attributes of now before; not
+    /// where these would show under a name that is another file's by now as well.
     pub(super) fn join_names(
         &mut self,
         path: &EntryPath,
@@ -151,7 +152,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if !known.linked || self.index.get(path).is_some_and(is_announced) {
             return Ok(());
         }
-        let (names, _) = self.names_there_and_gone(path, known)?;
+        let (names, gone) = self.names_there_and_gone(path, known)?;
         if names.is_empty() {
             if let Some(active) = &mut self.active {
                 active.queue.push_links(known.seen.stamp.inode());
@@ -159,7 +160,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
         let announced = names.into_iter().find_map(|name| {
             let announced = *self.index.get(&name)?;
-            announced.same_content(known).then_some((name, announced))
+            let is_joinable = gone.is_empty() || announced.attributes == known.attributes;
+            (is_joinable && announced.same_content(known)).then_some((name, announced))
         });
         if let Some((name, announced)) = announced {
             self.index.insert(name.clone(), *known);
