@@ -355,6 +355,32 @@ fn a_name_that_leaves_a_file_leaves_the_others_linked() {
 }
 
 #[test]
+fn a_copy_that_takes_the_place_of_a_name_is_a_file_of_its_own() {
+    for size in [7, 300_000] {
+        for name in ["/s/a", "/s/b", "/s/c"] {
+            for is_exact in [false, true] {
+                let mut pair = pair_with_hard_links();
+                pair.write(A, "/s/b", vec![1; size]);
+                pair.assert_alike();
+                let [file, next] = ["/s/b", "/s/next"].map(|at| pair.nodes[&A].at(at));
+                pair.change(A, name, |path| {
+                    fs::copy(&file, &next).unwrap();
+                    if is_exact {
+                        let mtime = fs::metadata(&file).unwrap().modified().unwrap();
+                        File::open(&next).unwrap().set_modified(mtime).unwrap();
+                    }
+                    fs::rename(&next, path).unwrap();
+                });
+                pair.settle();
+                let links = fs::metadata(pair.nodes[&B].at(name)).unwrap().nlink();
+                assert_eq!(links, 1, "{name} of {size} bytes, exact: {is_exact}");
+                pair.assert_alike();
+            }
+        }
+    }
+}
+
+#[test]
 fn a_large_file_that_loses_a_name_unseen_did_not_move_to_another() {
     for lost in ["/s/a", "/s/b"] {
         let mut pair = Pair::new();

@@ -87,6 +87,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         content: Option<&[u8]>,
         now: Duration,
     ) -> Result<(), TreeError> {
+        if self.was_another_files(path, &known) {
+            self.leave_names(path, &known);
+            self.index.remove(path);
+        }
         let elsewhere = self.would_show_elsewhere(path, &known)?;
         if !elsewhere.is_empty() {
             if content.is_some() {
@@ -116,11 +120,22 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     /// Where the attributes of `known`, given to the file that was announced at `path`, would show as well: names that are
     /// another file's by now, and of which nobody has told yet.
     fn would_show_elsewhere(&mut self, path: &EntryPath, known: &Known) -> Result<Vec<EntryPath>, TreeError> {
-        let before = self.index.get(path).copied().filter(|before| before.linked);
+        let before = self.index.get(path).copied();
         match before.filter(|before| before.attributes != known.attributes) {
-            Some(before) => Ok(self.names_there_and_gone(path, &before)?.1),
+            // It may have lost all the others since, of which nobody has told either.
+            Some(before) => Ok(self.names_there_and_gone(path, &as_linked(&before))?.1),
             None => Ok(Vec::new()),
         }
+    }
+
+    /// Whether `path` was announced as a name of another file than the one that is `known` there now, and that file has other
+    /// names. Nothing of what was announced counts then, be it the same: it would stay one file with those.
+    pub(super) fn was_another_files(&self, path: &EntryPath, known: &Known) -> bool {
+        let is_another = |before: &&Known| !before.seen.stamp.is_same_inode(&known.seen.stamp);
+        self.index
+            .get(path)
+            .filter(is_another)
+            .is_some_and(|before| self.other_names(path, &as_linked(before)).next().is_some())
     }
 
     /// Looks at `names`, and then at the large file at `path` again, before any barrier. Returns whether it does: not for a

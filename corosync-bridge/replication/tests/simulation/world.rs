@@ -774,12 +774,15 @@ impl World {
             }
             let keep = disk.live.get(&target).filter(|_| self.dice.one_in(4)).cloned();
             let above = match keep {
-                // Only the attributes.
+                // Only the attributes, or a copy in its place.
                 Some(node) => {
                     if node.data.is_torn() {
                         self.torn.insert(self.version);
                     }
-                    disk.write(&target, node.data, attributes(self.version))
+                    match self.dice.one_in(4) {
+                        true => disk.replace(&target, node.data, attributes(self.version)),
+                        false => disk.write(&target, node.data, attributes(self.version)),
+                    }
                 }
                 // By a file beside it, which is then renamed.
                 None if self.dice.one_in(4) => disk.replace(&target, data, attributes(self.version)),

@@ -235,10 +235,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let known = found.known_with(digest);
         self.follow_file(&survey.path, &known, now)?;
         self.join_names(&survey.path, &found, &known, now)?;
-        let is_announced = self
-            .index
-            .get(&survey.path)
-            .is_some_and(|before| before.same_content(&known));
+        let is_announced = self.index.get(&survey.path).is_some_and(|before| {
+            before.same_content(&known) && !self.was_another_files(&survey.path, &known)
+        });
         if !is_announced && self.peers.any_follows() {
             return Ok(false);
         }
