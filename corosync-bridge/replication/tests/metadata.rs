@@ -381,6 +381,27 @@ fn a_copy_that_takes_the_place_of_a_name_is_a_file_of_its_own() {
 }
 
 #[test]
+fn a_large_file_that_is_kept_under_another_name_and_replaced_is_never_missing() {
+    let mut pair = Pair::new();
+    pair.write(A, "/s/large", vec![1; 300_000]);
+    pair.assert_alike();
+    sent(&pair);
+    let [file, next] = ["/s/large", "/s/next"].map(|at| pair.nodes[&A].at(at));
+    pair.change(A, "/s/old", |path| {
+        fs::hard_link(&file, path).unwrap();
+        fs::write(&next, "replaced").unwrap();
+        fs::rename(&next, &file).unwrap();
+    });
+    while pair.turn() {
+        assert!(pair.nodes[&B].at("/s/large").exists());
+    }
+    pair.change(A, "/s/large", |_| {});
+    pair.settle();
+    assert!(sent(&pair) < 4000);
+    pair.assert_alike();
+}
+
+#[test]
 fn a_large_file_that_loses_a_name_unseen_did_not_move_to_another() {
     for lost in ["/s/a", "/s/b"] {
         let mut pair = Pair::new();

@@ -190,6 +190,17 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         Ok(())
     }
 
+    /// The file at `path` is the one that was announced at `from`, where another is by now. A Passive has it there as well until
+    /// it gets that other.
+    pub(super) fn link_to_lost_name(&mut self, path: &EntryPath, from: &EntryPath, now: Duration) {
+        let Some(announced) = self.index.get(from).map(as_linked) else {
+            return;
+        };
+        self.leave_names(path, &announced);
+        self.index.insert(path.clone(), announced);
+        self.announce_link(path, from, &announced, now);
+    }
+
     /// What is known of `path` now holds for all names of the file, which are linked to it anew when it was sent whole.
     pub(super) fn share(
         &mut self,

@@ -50,7 +50,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         };
         let is_announced = |before: &Known| before.same_content(known);
         if self.index.get(&from).is_some_and(is_announced) {
-            self.announce_move(&from, path, now);
+            match self.tree.inspect(&from, None)? {
+                Inspection::Absent => self.announce_move(&from, path, now),
+                // Something else took its place, maybe at once: there was always something at `from`.
+                Inspection::Present(_) | Inspection::Unchanged => self.link_to_lost_name(path, &from, now),
+            }
         }
         Ok(())
     }
