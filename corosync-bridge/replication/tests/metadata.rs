@@ -381,6 +381,21 @@ fn a_copy_that_takes_the_place_of_a_name_is_a_file_of_its_own() {
 }
 
 #[test]
+fn a_copy_is_a_file_of_its_own_also_when_the_last_other_name_is_looked_at_first() {
+    let mut pair = Pair::new();
+    pair.write(A, "/s/a", "content");
+    let [file, next] = ["/s/a", "/s/next"].map(|at| pair.nodes[&A].at(at));
+    pair.change(A, "/s/b", |path| fs::hard_link(&file, path).unwrap());
+    pair.assert_alike();
+    fs::copy(&file, &next).unwrap();
+    fs::rename(&next, pair.nodes[&A].at("/s/b")).unwrap();
+    for at in ["/s/a", "/s/b"] {
+        pair.change(A, at, |_| {});
+    }
+    pair.assert_alike();
+}
+
+#[test]
 fn a_large_file_that_is_kept_under_another_name_and_replaced_is_never_missing() {
     let mut pair = Pair::new();
     pair.write(A, "/s/large", vec![1; 300_000]);

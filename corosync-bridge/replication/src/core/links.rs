@@ -128,14 +128,14 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
     }
 
-    /// Whether `path` was announced as a name of another file than the one that is `known` there now, and that file has other
-    /// names. Nothing of what was announced counts then, be it the same: it would stay one file with those.
+    /// Whether `path` was announced as a name of another file than the one that is `known` there now, one with several names.
+    /// Nothing of what was announced counts then, be it the same: it would stay one file with those. The last that is left of
+    /// them may be known as such already, and `path` not yet as another's, or the other way round.
     pub(super) fn was_another_files(&self, path: &EntryPath, known: &Known) -> bool {
         let is_another = |before: &&Known| !before.seen.stamp.is_same_inode(&known.seen.stamp);
-        self.index
-            .get(path)
-            .filter(is_another)
-            .is_some_and(|before| self.other_names(path, &as_linked(before)).next().is_some())
+        self.index.get(path).filter(is_another).is_some_and(|before| {
+            before.linked || self.other_names(path, &as_linked(before)).next().is_some()
+        })
     }
 
     /// Looks at `names`, and then at the large file at `path` again, before any barrier. Returns whether it does: not for a
