@@ -417,6 +417,27 @@ fn a_large_file_that_is_kept_under_another_name_and_replaced_is_never_missing() 
 }
 
 #[test]
+fn a_name_that_moves_with_its_directory_stays_linked_to_one_that_is_told_of_first() {
+    let mut pair = Pair::new();
+    pair.change(A, "/s/d", |path| {
+        fs::create_dir(path).unwrap();
+        fs::write(path.join("kept"), "by which the directory is known").unwrap();
+        fs::write(path.join("x"), "content").unwrap();
+        fs::hard_link(path.join("x"), path.parent().unwrap().join("y")).unwrap();
+    });
+    pair.change(A, "/s/y", |_| {});
+    pair.assert_alike();
+    for [from, to] in [["/s/y", "/s/z"], ["/s/d", "/s/e"]] {
+        let from = pair.nodes[&A].at(from);
+        fs::rename(from, pair.nodes[&A].at(to)).unwrap();
+    }
+    for at in ["/s/z", "/s/e", "/s/y", "/s/d"] {
+        pair.change(A, at, |_| {});
+    }
+    pair.assert_alike();
+}
+
+#[test]
 fn a_large_file_that_loses_a_name_unseen_did_not_move_to_another() {
     for lost in ["/s/a", "/s/b"] {
         let mut pair = Pair::new();

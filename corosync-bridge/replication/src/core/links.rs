@@ -210,6 +210,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         now: Duration,
     ) -> Result<(), TreeError> {
         let (there, gone) = self.names_there_and_gone(path, &as_linked(known))?;
+        if is_whole {
+            self.part_from(&gone);
+        }
         self.look_at_gone_names(gone);
         for name in there.into_iter().filter(|_| known.linked) {
             let is_linked = |before: &Known| before.linked && before.same_content(known);
@@ -221,6 +224,16 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
         self.look_at_unlike_names(path, known);
         Ok(())
+    }
+
+    /// `names` keep the file that a Passive had until now. They may be this one's all the same: in a directory that was renamed,
+    /// of which nobody has told yet. Then they are linked to it.
+    fn part_from(&mut self, names: &[EntryPath]) {
+        for name in names {
+            if let Some(known) = self.index.get(name).copied() {
+                self.index.insert(name.clone(), known.untold());
+            }
+        }
     }
 
     /// Names that are replicated otherwise are files of their own on a Passive. Nobody tells that they changed as well.
