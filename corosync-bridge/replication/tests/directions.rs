@@ -405,3 +405,24 @@ fn the_actives_services_are_told_of_what_it_takes_from_the_passive() {
     pair.settle();
     assert!(told(&mut pair));
 }
+
+#[test]
+fn what_the_passive_puts_into_a_directory_that_the_active_does_not_have_is_kept_aside() {
+    let mut pair = pair();
+    for node in [A, B] {
+        fs::remove_dir(pair.nodes[&node].at("/s")).unwrap();
+    }
+    pair.change(A, "/s", |_| {});
+    pair.settle();
+    fs::create_dir(pair.nodes[&B].at("/s")).unwrap();
+    pair.write(B, "/s/own", "a password");
+    pair.settle();
+    assert!(!pair.nodes[&B].at("/s").exists());
+    let kept = kept_aside(&pair, B);
+    assert_eq!(kept.len(), 1);
+    assert_eq!(kept[0].about["path"], "/s/own");
+    pair.pass(Duration::from_secs(2));
+    let sent = *pair.sent.borrow();
+    pair.pass(Duration::from_secs(2));
+    assert_eq!(*pair.sent.borrow(), sent, "it is offered for ever");
+}

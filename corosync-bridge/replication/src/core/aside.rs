@@ -143,9 +143,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     /// What is in a directory goes with it.
     fn make_way_beneath(&mut self, path: &EntryPath) -> Result<(), ApplyError> {
-        let is_directory = |kind| kind == Kind::Directory;
-        if !self.index.get(path).is_some_and(|known| is_directory(known.kind)) {
-            return Ok(());
+        // One that a program made here is not known where only what the Active does counts.
+        match self.tree.inspect(path, None)? {
+            Inspection::Present(found) if found.body == Body::Directory => {}
+            _ => return Ok(()),
         }
         let mut search = Scan::new(Mode::Learn, vec![path.clone()]);
         let mut findings = Findings::default();

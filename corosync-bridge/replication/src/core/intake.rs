@@ -296,7 +296,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
         if !self.may_take(offer) {
             self.settle_offer(node, offer.id, Verdict::Lost);
-            return self.tell_directory_again(path, now);
+            self.tell_directory_again(path, now);
+            return self.tell_of_no_directory(path, now);
         }
         match offer.now {
             None => {
@@ -427,6 +428,19 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             let attributes = found.attributes;
             let path = path.clone();
             self.send(None, Operation::Directory { path, attributes }, now);
+        }
+    }
+
+    /// The Passive has put something into a directory that is the Active's, and not here: the Active has nothing to announce
+    /// of what it offers, and the Passive would offer it for ever.
+    fn tell_of_no_directory(&mut self, path: &EntryPath, now: Duration) {
+        let is_ours = |above: &EntryPath| {
+            self.coverage.covers(above) && self.coverage.rule(above).direction == Direction::ActiveToPassive
+        };
+        let above = std::iter::successors(path.parent(), EntryPath::parent).filter(is_ours);
+        let missing = above.filter(|above| !self.index.holds(above)).last();
+        if let Some(path) = missing {
+            self.send(None, Operation::Remove { path }, now);
         }
     }
 
