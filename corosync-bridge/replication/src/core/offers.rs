@@ -55,6 +55,8 @@ pub(super) struct Offers<F> {
     /// What the Active asked for last.
     pub(super) asked: VecDeque<(u64, Verdict)>,
     pub(super) sending: Option<Sending<F>>,
+    /// Made durable for an offer that was taken back: what is there instead has to be, too.
+    withdrawn: BTreeSet<EntryPath>,
     /// Suspects again at `retry_at`.
     later: BTreeSet<EntryPath>,
     /// To be searched again then.
@@ -107,6 +109,7 @@ impl<F> Default for Offers<F> {
             lost: BTreeSet::new(),
             asked: VecDeque::new(),
             sending: None,
+            withdrawn: BTreeSet::new(),
             later: BTreeSet::new(),
             search_later: BTreeSet::new(),
             retry_at: None,
@@ -505,12 +508,17 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let now = known.as_ref().map(Version::from);
         let base = self.agreed.get(path);
         if now == base {
+            if self.offers.withdrawn.contains(path) {
+                self.tree.harden(std::slice::from_ref(path))?;
+                self.offers.withdrawn.remove(path);
+            }
             self.problems.clear(&Topic::Offer(path.clone()));
             self.ask_for_directory_above(path);
             return Ok(());
         }
         self.tree.harden(std::slice::from_ref(path))?;
         let path = path.clone();
+        self.offers.withdrawn.remove(&path);
         self.offer(Offered { path, base, now });
         Ok(())
     }
@@ -591,6 +599,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     pub(super) fn withdraw_offer(&mut self, offer: u64) {
         self.offers.sending.take_if(|sending| sending.is_of(offer));
         if let Some(offered) = self.offers.offered.remove(&offer) {
+            self.offers.withdrawn.insert(offered.path.clone());
             self.offer(Offered {
                 now: offered.base,
                 ..offered
