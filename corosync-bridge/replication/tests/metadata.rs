@@ -438,6 +438,30 @@ fn a_name_that_moves_with_its_directory_stays_linked_to_one_that_is_told_of_firs
 }
 
 #[test]
+fn a_name_that_moves_with_its_directory_is_linked_to_one_that_was_not_known_to_be_another() {
+    // The kernel tells of the rename before, between and after the looks at both names.
+    for turns in 0..8 {
+        let mut pair = Pair::new();
+        pair.write(A, "/s/a", "content");
+        pair.change(A, "/s/d", |path| fs::create_dir(path).unwrap());
+        pair.assert_alike();
+        let [file, d, e] = ["/s/a", "/s/d", "/s/e"].map(|at| pair.nodes[&A].at(at));
+        pair.change(A, "/s/d/x", |path| fs::hard_link(file, path).unwrap());
+        while !pair.nodes[&B].at("/s/d/x").exists() {
+            assert!(pair.turn());
+        }
+        fs::rename(d, e).unwrap();
+        for _ in 0..turns {
+            pair.turn();
+        }
+        for at in ["/s/e", "/s/d"] {
+            pair.change(A, at, |_| {});
+        }
+        pair.assert_alike();
+    }
+}
+
+#[test]
 fn a_large_file_that_loses_a_name_unseen_did_not_move_to_another() {
     for lost in ["/s/a", "/s/b"] {
         let mut pair = Pair::new();

@@ -109,12 +109,12 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             return Ok(());
         }
         self.join_names(path, found, &known, now)?;
-        let is_whole = self
+        let is_apart = self
             .index
             .get(path)
-            .is_none_or(|before| !before.same_content(&known));
+            .is_none_or(|before| !before.linked || !before.same_content(&known));
         self.announce_known(path, found, known, content, now);
-        self.share(path, &known, is_whole, now)
+        self.share(path, &known, is_apart, now)
     }
 
     /// Where the attributes of `known`, given to the file that was announced at `path`, would show as well: names that are
@@ -201,22 +201,23 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.announce_link(path, from, &announced, now);
     }
 
-    /// What is known of `path` now holds for all names of the file, which are linked to it anew when it was sent whole.
+    /// What is known of `path` now holds for all names of the file, which are linked to it anew where a Passive has it apart
+    /// from them, as when it was sent whole.
     pub(super) fn share(
         &mut self,
         path: &EntryPath,
         known: &Known,
-        is_whole: bool,
+        is_apart: bool,
         now: Duration,
     ) -> Result<(), TreeError> {
         let (there, gone) = self.names_there_and_gone(path, &as_linked(known))?;
-        if is_whole {
+        if is_apart {
             self.part_from(&gone);
         }
         self.look_at_gone_names(gone);
         for name in there.into_iter().filter(|_| known.linked) {
             let is_linked = |before: &Known| before.linked && before.same_content(known);
-            let is_told = !is_whole && self.index.get(&name).is_some_and(is_linked);
+            let is_told = !is_apart && self.index.get(&name).is_some_and(is_linked);
             self.index.insert(name.clone(), *known);
             if !is_told {
                 self.announce_link(&name, path, known, now);
