@@ -32,7 +32,7 @@ use rustix::io::Errno;
 use crate::EntryPath;
 use crate::coverage::Coverage;
 use crate::entry::{Attributes, Body, FileTime, Found, Seen, Stamp};
-use crate::path::TEMPORARY_PREFIX;
+use crate::path::{MAX_PATH_BYTES, TEMPORARY_PREFIX};
 use crate::tree::{Complete, Inspection, Source, Tree, TreeError};
 
 pub use stage::DiskStage;
@@ -148,8 +148,11 @@ impl DiskTree {
         self.open_directory(path.parent().as_ref())
     }
 
-    /// The directory that `path` is in, made where it is missing.
+    /// The directory that `path` is in, made where it is missing; not for a path that nobody could open then.
     fn make_parent(&mut self, path: &EntryPath) -> Result<OwnedFd, Errno> {
+        if path.as_bytes().len() > MAX_PATH_BYTES {
+            return Err(Errno::NAMETOOLONG);
+        }
         match self.open_parent(path) {
             Err(Errno::NOENT) => {}
             outcome => return outcome,

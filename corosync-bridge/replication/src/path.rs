@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Longest path in bytes: Linux's `PATH_MAX` counts the closing NUL.
-const MAX_PATH_BYTES: usize = 4095;
+pub(crate) const MAX_PATH_BYTES: usize = 4095;
 
 /// Longest name in bytes: Linux's `NAME_MAX`.
 const MAX_NAME_BYTES: usize = 255;

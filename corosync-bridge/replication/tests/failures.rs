@@ -9,13 +9,15 @@ use std::ffi::CString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::rc::Rc;
 use std::time::Duration;
 
 use bmc_replication::{Request, Switch, Sync};
+use bmc_sync_config::SyncConfig;
 use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 use rustix::process::{Resource, Rlimit, setrlimit};
-use support::{A, B, Pair};
+use support::{A, B, Node, Pair};
 
 /// Longer than any pause before another try.
 const NEXT_TRY: Duration = Duration::from_secs(20);
@@ -172,6 +174,50 @@ fn what_may_not_be_written_holds_nothing_else_up_is_told_and_heals_by_itself() {
     drop(directory);
     assert_it_heals(&mut pair);
     assert_eq!(pair.read(B, "/s/d/x").unwrap(), b"1");
+}
+
+/// Two nodes that receive `/s/d` far down, where its paths are longer by 1,000 bytes.
+fn pair_with_a_far_destination() -> Pair {
+    let far = format!("/{}", "k".repeat(250)).repeat(4);
+    let file = |path, priority| {
+        format!(
+            r#"{{ "Path": "{path}", "Description": "a file", "SyncDirection": "Active2Passive",
+                 "SyncType": "Immediate", "Priority": {priority} }}"#
+        )
+    };
+    let list = format!(
+        r#"{{ "Files": [{}, {}],
+              "Directories": [{{ "Path": "/s/d/", "DestinationPath": "{far}/", "Description": "a directory",
+                                 "SyncDirection": "Active2Passive", "SyncType": "Immediate" }}] }}"#,
+        file("/etc/one", 1),
+        file("/s/else", 2),
+    );
+    let lists = tempfile::tempdir().unwrap();
+    fs::write(lists.path().join("list.json"), list).unwrap();
+    let node = || Node::with(Rc::new(SyncConfig::load_dir(lists.path()).unwrap()));
+    let mut pair = Pair::of(node(), node());
+    pair.ask(A, Request::Promote).unwrap();
+    pair.write(A, "/etc/one", "essential");
+    pair.change(A, "/s/d", |path| fs::create_dir(path).unwrap());
+    pair.settle();
+    pair
+}
+
+#[test]
+fn what_gets_too_long_a_path_on_the_passive_holds_nothing_else_up_is_told_and_heals() {
+    let mut pair = pair_with_a_far_destination();
+    pair.change(A, "/s/d/deep", |path| {
+        let deepest = path.join(format!("{}/", "d".repeat(250)).repeat(13));
+        fs::create_dir_all(&deepest).unwrap();
+        fs::write(deepest.join("file"), "1").unwrap();
+    });
+    pair.write(A, "/s/d/flat", "2");
+    pair.settle();
+    let flat = format!("{}/flat", format!("/{}", "k".repeat(250)).repeat(4));
+    assert_eq!(pair.read(B, &flat).unwrap(), b"2");
+    assert_only_the_entry_fails(&mut pair, "File name too long");
+    pair.change(A, "/s/d/deep", |path| fs::remove_dir_all(path).unwrap());
+    assert_it_heals(&mut pair);
 }
 
 /// Names a large file to the test that runs where none can be written.

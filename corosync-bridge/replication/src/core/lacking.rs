@@ -155,10 +155,17 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 }
 
-/// Another member's words, in one line and not too long.
+/// Another member's words, in one line and not too long: what was attempted on what begins it, and what the system said ends
+/// it, so that of a long path the middle is left out.
 fn readable(text: &str) -> String {
     let shown = |letter: char| if letter.is_control() { ' ' } else { letter };
-    text.chars().take(REASON_CHARS).map(shown).collect()
+    let letters: Vec<char> = text.chars().map(shown).collect();
+    if letters.len() <= REASON_CHARS {
+        return letters.into_iter().collect();
+    }
+    let (head, tail) = (REASON_CHARS / 2, REASON_CHARS - REASON_CHARS / 2 - 1);
+    let ends = [&letters[..head], &['…'], &letters[letters.len() - tail..]];
+    ends.concat().into_iter().collect()
 }
 
 #[cfg(test)]
@@ -204,6 +211,8 @@ mod tests {
     #[test]
     fn what_a_member_says_is_one_line_of_bounded_length() {
         assert_eq!(readable("place /s/a:\n\x1b[31m full"), "place /s/a:  [31m full");
-        assert_eq!(readable(&"x".repeat(10_000)).len(), REASON_CHARS);
+        let long = readable(&format!("make {}: File name too long", "x".repeat(10_000)));
+        assert_eq!(long.chars().count(), REASON_CHARS);
+        assert!(long.starts_with("make xxx") && long.ends_with("xxx: File name too long"));
     }
 }
