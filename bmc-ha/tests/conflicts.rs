@@ -10,9 +10,12 @@ use std::process::{Command, Output};
 use bmc_replication::agreed::Version;
 use bmc_replication::conflicts::{ConflictDirectory, ConflictStore, Loser};
 use bmc_replication::digest::Digest;
-use bmc_replication::entry::{Attributes, FileTime, Kind};
+use bmc_replication::entry::{Attributes, FileTime, Kind, Xattr};
 use bmc_replication::{EntryPath, NodeId};
 use serde_json::Value;
+
+/// An extended attribute that any kind of entry can have.
+const COMMENT: &str = "trusted.comment";
 
 /// A state directory with conflicts, and a directory in which their paths are.
 struct Kept {
@@ -43,7 +46,10 @@ impl Kept {
                 seconds: 1_000_000_000,
                 nanoseconds: 5,
             },
-            xattrs: Vec::new(),
+            xattrs: vec![Xattr {
+                name: COMMENT.into(),
+                value: b"kept with it".to_vec(),
+            }],
         };
         let loser = Loser {
             path: &path,
@@ -94,6 +100,14 @@ fn stdout(output: &Output) -> String {
         String::from_utf8_lossy(&output.stderr)
     );
     String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// The comment on what is at `path` itself, be it a link.
+fn comment(path: &Path) -> Option<Vec<u8>> {
+    let mut value = vec![0; 64];
+    let length = rustix::fs::lgetxattr(path, COMMENT, value.as_mut_slice()).ok()?;
+    value.truncate(length);
+    Some(value)
 }
 
 fn mode(path: &Path) -> u32 {
@@ -159,9 +173,38 @@ fn a_restored_version_is_in_its_place_as_it_was_and_forgotten() {
     assert_eq!(fs::read_link(kept.at("link")).unwrap(), Path::new("over/there"));
     assert!(!kept.at("gone").exists());
     assert!(kept.at("d").is_dir());
+    for name in ["shadow", "link", "d"] {
+        assert_eq!(comment(&kept.at(name)).unwrap(), b"kept with it", "{name}");
+    }
     assert_eq!(kept.json(&["list"]), serde_json::json!([]));
     let left: Vec<_> = fs::read_dir(kept.settings.path()).unwrap().collect();
     assert_eq!(left.len(), 3, "{left:?}");
+}
+
+#[test]
+fn a_restored_version_has_no_extended_attributes_but_its_own() {
+    let kept = Kept::new();
+    fs::create_dir(kept.at("d")).unwrap();
+    rustix::fs::setxattr(kept.at("d"), "user.other", b"1", rustix::fs::XattrFlags::empty()).unwrap();
+    kept.keep("d", Some(Kind::Directory), None);
+    stdout(&kept.run(&["restore", "1"]));
+    assert_eq!(
+        rustix::fs::getxattr(kept.at("d"), "user.other", &mut [0_u8; 1][..]).unwrap_err(),
+        rustix::io::Errno::NODATA
+    );
+}
+
+#[test]
+fn what_an_older_bridge_kept_is_restored_though_its_extended_attributes_are_not_known() {
+    let kept = Kept::new();
+    kept.keep_file("shadow", b"a password");
+    let about = kept.state.path().join("conflicts/000001.about");
+    let told = fs::read_to_string(&about).unwrap();
+    assert!(told.contains("xattrs 1\n"), "{told}");
+    fs::write(&about, told.replace("xattrs 1\n", "")).unwrap();
+    stdout(&kept.run(&["restore", "1"]));
+    assert_eq!(fs::read(kept.at("shadow")).unwrap(), b"a password");
+    assert_eq!(comment(&kept.at("shadow")), None);
 }
 
 #[test]

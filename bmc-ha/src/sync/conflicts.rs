@@ -106,7 +106,7 @@ pub(super) fn run(arguments: &ConflictsArgs, format: Format) -> anyhow::Result<E
         }
         ConflictsCommand::Restore { number } => {
             let conflict = find(&directory, *number)?;
-            restore::restore(&conflict)?;
+            restore::restore(&conflict, directory.xattrs(&conflict)?)?;
             directory.drop_one(*number)?;
             let path = about(&conflict, "path");
             match format {

@@ -1,9 +1,9 @@
 //! Versions that lost: changes on two nodes at once are settled for the Active's, and the other is kept here.
 //!
-//! The directory `conflicts` of the state directory holds two files for each, readable with nothing but a shell:
-//! `NUMBER.about`, lines of a name, a blank and a value, and `NUMBER.content`, what the file held or where the link
-//! pointed; a directory and a removal have no content. The content is durable before the lines that tell of it, and both
-//! are before the version is replaced.
+//! The directory `conflicts` of the state directory holds up to three files for each, readable with nothing but a shell:
+//! `NUMBER.about`, lines of a name, a blank and a value; `NUMBER.content`, what the file held or where the link
+//! pointed; and `NUMBER.xattrs`, extended attributes as lines of name, blank and value. A directory and a removal have no
+//! content. Both are durable before the lines that tell of them, and all are before the version is replaced.
 //!
 //! | name | value |
 //! |---|---|
@@ -13,9 +13,14 @@
 //! | `node` | the node on which it was made |
 //! | `why` | what came in its place |
 //! | `mode`, `uid`, `gid`, `mtime` | what it had; the mode in octal |
+//! | `xattrs` | how many extended attributes it had; without this line, as in what was kept by older bridges, that is not known |
 //! | `size` | bytes of content |
 //! | `digest` | SHA-256 of path, kind, content and attributes: the same version is kept once |
 //! | `kept` | `whole`, or `no`: it was larger than everything that may be kept |
+//!
+//! Bytes that are not plain text are `\xNN`, and so are blanks in extended attributes.
+
+mod plain_text;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -28,26 +33,34 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::agreed::Version;
 use crate::digest::Hasher;
-use crate::entry::{Attributes, Kind};
+use crate::entry::{Attributes, Kind, Xattr};
 use crate::state::StateError;
 use crate::tree::Source;
+use crate::wire::XATTR_BYTES;
 use crate::{EntryPath, NodeId};
+
+pub use plain_text::unescape;
 
 /// Name of the directory in the state directory.
 const DIRECTORY: &str = "conflicts";
 
-/// How the two files of a version end.
+/// How the files of a version end.
 const ABOUT: &str = "about";
 const CONTENT: &str = "content";
+const XATTRS: &str = "xattrs";
 
 /// Versions kept at most: more than a person looks at, few enough for small flash.
 const KEPT: usize = 64;
 
-/// Bytes of content kept at most, for the same reason.
+/// Bytes of content and extended attributes kept at most, for the same reason.
 const KEPT_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Bytes read of a file that tells about a version: a path of the greatest length, escaped, and the rest.
 const ABOUT_BYTES: u64 = 32 * 1024;
+
+/// Bytes read of a file with extended attributes: as many as an entry may have, all of them escaped, and two for each line,
+/// which has one at least.
+const XATTRS_BYTES: u64 = XATTR_BYTES as u64 * 6;
 
 /// Bytes copied at once.
 const COPY_BYTES: usize = 64 * 1024;
@@ -143,13 +156,34 @@ impl ConflictDirectory {
         Ok(conflicts)
     }
 
+    /// The extended attributes of one that is kept; `None` where they are not known.
+    ///
+    /// # Errors
+    /// They are known, and cannot be read.
+    pub fn xattrs(&self, conflict: &Conflict) -> Result<Option<Vec<Xattr>>, StateError> {
+        let Some(count) = conflict.about.get("xattrs") else {
+            return Ok(None);
+        };
+        if count == "0" {
+            return Ok(Some(Vec::new()));
+        }
+        let path = self.file(conflict.number, XATTRS);
+        let mut text = String::new();
+        File::open(&path)
+            .and_then(|file| file.take(XATTRS_BYTES).read_to_string(&mut text))
+            .map_err(failed("read", &path))?;
+        let xattrs = plain_text::to_xattrs(&text).filter(|xattrs| xattrs.len().to_string() == *count);
+        let damaged = || io::Error::new(io::ErrorKind::InvalidData, "it is damaged");
+        xattrs.ok_or_else(|| failed("read", &path)(damaged())).map(Some)
+    }
+
     /// Forgets one.
     ///
     /// # Errors
     /// What the system said.
     pub fn drop_one(&self, number: u64) -> Result<(), StateError> {
-        // Without the lines about it a content is nobody's, and goes when its number is used again.
-        for kind in [ABOUT, CONTENT] {
+        // Without the lines about it the rest is nobody's, and goes when its number is used again.
+        for kind in [ABOUT, CONTENT, XATTRS] {
             let path = self.file(number, kind);
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -187,7 +221,8 @@ impl ConflictDirectory {
     }
 
     fn size(&self, number: u64) -> u64 {
-        fs::metadata(self.file(number, CONTENT)).map_or(0, |metadata| metadata.len())
+        let sizes = [CONTENT, XATTRS].map(|kind| fs::metadata(self.file(number, kind)));
+        sizes.into_iter().flatten().map(|metadata| metadata.len()).sum()
     }
 
     /// Makes room for one more with `size` bytes. How many had to go.
@@ -225,6 +260,16 @@ impl ConflictDirectory {
         file.sync_all().map_err(failed("sync", &path))
     }
 
+    fn write_xattrs(&self, number: u64, text: &str) -> Result<(), StateError> {
+        let path = self.file(number, XATTRS);
+        create(&path)?
+            .write_all(text.as_bytes())
+            .map_err(failed("write", &path))?;
+        File::open(&path)
+            .and_then(|file| file.sync_all())
+            .map_err(failed("sync", &path))
+    }
+
     /// The lines about it come into being whole: by a rename.
     fn write_about(&self, number: u64, text: &str) -> Result<(), StateError> {
         let (path, next) = (self.file(number, ABOUT), self.file(number, "next"));
@@ -252,8 +297,15 @@ impl ConflictDirectory {
         let numbers: Vec<u64> = kept.iter().map(|kept| kept.number).collect();
         let number = numbers.last().map_or(1, |last| last + 1);
         let size = content.size();
-        let without_content = size > KEPT_BYTES;
-        let dropped = self.make_room(numbers, if without_content { 0 } else { size })?;
+        let xattrs = loser.attributes.map_or_else(String::new, |attributes| {
+            plain_text::of_xattrs(&attributes.xattrs)
+        });
+        let xattr_bytes = u64::try_from(xattrs.len()).unwrap_or(u64::MAX);
+        let without_content = size.saturating_add(xattr_bytes) > KEPT_BYTES;
+        let dropped = self.make_room(numbers, xattr_bytes + if without_content { 0 } else { size })?;
+        if !xattrs.is_empty() {
+            self.write_xattrs(number, &xattrs)?;
+        }
         if !without_content && !matches!(content, Content::None) {
             self.write_content(number, content)?;
         }
@@ -323,12 +375,14 @@ fn about(loser: &Loser<'_>, size: u64, without_content: bool, digest: &str) -> S
             uid,
             gid,
             mtime,
-            ..
+            xattrs,
         } = attributes;
         let _ = writeln!(
             text,
-            "mode {mode:o}\nuid {uid}\ngid {gid}\nmtime {}.{:09}",
-            mtime.seconds, mtime.nanoseconds
+            "mode {mode:o}\nuid {uid}\ngid {gid}\nmtime {}.{:09}\nxattrs {}",
+            mtime.seconds,
+            mtime.nanoseconds,
+            xattrs.len()
         );
     }
     let kept = if without_content { "no" } else { "whole" };
@@ -436,6 +490,68 @@ mod tests {
         assert_eq!(kept[0].content, None);
         store.drop_one(kept[0].number).unwrap();
         assert_eq!(store.conflicts(), 0);
+    }
+
+    fn with_xattr(value: &[u8]) -> Attributes {
+        Attributes {
+            xattrs: vec![Xattr {
+                name: b"user.comment".to_vec(),
+                value: value.to_vec(),
+            }],
+            ..Attributes::default()
+        }
+    }
+
+    #[test]
+    fn extended_attributes_are_kept_and_go_with_their_version() {
+        let (state, mut store) = store();
+        let path = EntryPath::new(b"/etc/a").unwrap();
+        let attributes = with_xattr(&[b'\n'; XATTR_BYTES - 12]);
+        let loser = Loser {
+            attributes: Some(&attributes),
+            ..link(&path, b"there")
+        };
+        store.keep_aside(&loser, None).unwrap();
+        store.keep_aside(&removed(&path), None).unwrap();
+        let kept = store.list().unwrap();
+        let xattrs: Vec<_> = kept.iter().map(|kept| store.xattrs(kept).unwrap()).collect();
+        assert_eq!(xattrs, [Some(attributes.xattrs.clone()), None]);
+        store.drop_one(kept[0].number).unwrap();
+        store.drop_one(kept[1].number).unwrap();
+        assert_eq!(fs::read_dir(state.path().join(DIRECTORY)).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn extended_attributes_that_are_damaged_are_an_error() {
+        let (state, mut store) = store();
+        let path = EntryPath::new(b"/etc/a").unwrap();
+        let attributes = with_xattr(b"value");
+        let loser = Loser {
+            attributes: Some(&attributes),
+            ..link(&path, b"there")
+        };
+        store.keep_aside(&loser, None).unwrap();
+        fs::write(state.path().join("conflicts/000001.xattrs"), "").unwrap();
+        let kept = store.list().unwrap();
+        let error = store.xattrs(&kept[0]).unwrap_err().to_string();
+        assert!(error.contains("000001.xattrs: it is damaged"), "{error}");
+    }
+
+    #[test]
+    fn extended_attributes_take_room_from_contents() {
+        let (_state, mut store) = store();
+        let attributes = with_xattr(&[0; XATTR_BYTES - 12]);
+        for number in 0..KEPT {
+            let path = EntryPath::new(format!("/etc/{number}").as_bytes()).unwrap();
+            let loser = Loser {
+                attributes: Some(&attributes),
+                ..link(&path, b"there")
+            };
+            store.keep_aside(&loser, None).unwrap();
+        }
+        let kept = store.list().unwrap();
+        let bytes: u64 = kept.iter().map(|kept| store.size(kept.number)).sum();
+        assert!(kept.len() > 10 && bytes <= KEPT_BYTES, "{} {bytes}", kept.len());
     }
 
     #[test]

@@ -35,6 +35,7 @@ use crate::entry::{Attributes, Body, FileTime, Found, Seen, Stamp};
 use crate::path::{MAX_PATH_BYTES, TEMPORARY_PREFIX};
 use crate::tree::{Complete, Inspection, Source, Tree, TreeError};
 
+pub use attributes::give_xattrs;
 pub use stage::DiskStage;
 
 /// A stamp this much older than the look at it will differ after any later change: the kernel takes times from a clock

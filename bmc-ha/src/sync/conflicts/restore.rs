@@ -2,9 +2,11 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
-use bmc_replication::conflicts::Conflict;
+use bmc_replication::conflicts::{Conflict, unescape};
+use bmc_replication::disk_tree::give_xattrs;
+use bmc_replication::entry::Xattr;
 use bmc_sync_config::RESERVED_PREFIX;
 use rustix::fs::{
     AtFlags, CWD, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, UTIME_OMIT, Uid, chownat, fchmod,
@@ -35,13 +37,14 @@ pub(super) enum RestoreError {
     },
 }
 
-/// Puts it back.
-pub(super) fn restore(conflict: &Conflict) -> Result<(), RestoreError> {
+/// Puts it back, with `xattrs` where they are known.
+pub(super) fn restore(conflict: &Conflict, xattrs: Option<Vec<Xattr>>) -> Result<(), RestoreError> {
     let place = Place::of(conflict)?;
+    let owner = || Owner::of(conflict, xattrs);
     match conflict.about.get("kind").map(String::as_str) {
-        Some("file") => place.put_file(conflict),
-        Some("link") => place.put_link(conflict),
-        Some("directory") => place.put_directory(&Owner::of(conflict)?),
+        Some("file") => place.put_file(conflict, &owner()?),
+        Some("link") => place.put_link(conflict, &owner()?),
+        Some("directory") => place.put_directory(&owner()?),
         Some("removed") => place.remove(),
         _ => Err(incomplete(conflict, "its kind is not known")),
     }
@@ -60,10 +63,11 @@ struct Owner {
     uid: Uid,
     gid: Gid,
     times: Timestamps,
+    xattrs: Option<Vec<Xattr>>,
 }
 
 impl Owner {
-    fn of(conflict: &Conflict) -> Result<Self, RestoreError> {
+    fn of(conflict: &Conflict, xattrs: Option<Vec<Xattr>>) -> Result<Self, RestoreError> {
         let number = |name: &str, radix| {
             let value = conflict.about.get(name);
             value
@@ -92,14 +96,22 @@ impl Owner {
                 },
                 last_modification: mtime,
             },
+            xattrs,
         })
     }
 
-    fn apply(&self, file: &impl std::os::fd::AsFd) -> Result<(), Errno> {
-        // The owner first: changing it takes set-id bits away.
+    fn apply(&self, file: &impl AsFd) -> io::Result<()> {
+        // The owner first: changing it takes set-id bits and capabilities away.
         fchown(file, Some(self.uid), Some(self.gid))?;
         fchmod(file, self.mode)?;
-        futimens(file, &self.times)
+        self.apply_xattrs(file)?;
+        Ok(futimens(file, &self.times)?)
+    }
+
+    fn apply_xattrs(&self, file: &impl AsFd) -> io::Result<()> {
+        self.xattrs
+            .as_ref()
+            .map_or(Ok(()), |xattrs| give_xattrs(file, xattrs))
     }
 }
 
@@ -122,10 +134,9 @@ impl<'a> Place<'a> {
         })
     }
 
-    fn put_file(&self, conflict: &Conflict) -> Result<(), RestoreError> {
+    fn put_file(&self, conflict: &Conflict, owner: &Owner) -> Result<(), RestoreError> {
         let kept = conflict.content.as_ref();
         let kept = kept.ok_or_else(|| incomplete(conflict, "its content was too large to be kept"))?;
-        let owner = Owner::of(conflict)?;
         let temporary = temporary_name();
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&self.parent, &temporary, flags, Mode::RUSR | Mode::WUSR)
@@ -133,7 +144,7 @@ impl<'a> Place<'a> {
         let mut file = File::from(file);
         let written = File::open(kept)
             .and_then(|mut kept| io::copy(&mut kept, &mut file))
-            .and_then(|_| Ok(owner.apply(&file)?))
+            .and_then(|_| owner.apply(&file))
             .and_then(|()| file.sync_all());
         if let Err(source) = written {
             let _ = unlinkat(&self.parent, &temporary, AtFlags::empty());
@@ -142,18 +153,25 @@ impl<'a> Place<'a> {
         self.place(&temporary)
     }
 
-    fn put_link(&self, conflict: &Conflict) -> Result<(), RestoreError> {
+    fn put_link(&self, conflict: &Conflict, owner: &Owner) -> Result<(), RestoreError> {
         let kept = conflict.content.as_ref();
         let kept = kept.ok_or_else(|| incomplete(conflict, "where it points was not kept"))?;
-        let owner = Owner::of(conflict)?;
         let target = std::fs::read(kept).map_err(|source| self.failed("read where it points", source))?;
         let temporary = temporary_name();
-        let made = symlinkat(target.as_slice(), &self.parent, &temporary).and_then(|()| {
-            let (uid, gid) = (Some(owner.uid), Some(owner.gid));
-            chownat(&self.parent, &temporary, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
-        });
-        made.map_err(|errno| self.failed("make the link", errno))?;
+        symlinkat(target.as_slice(), &self.parent, &temporary)
+            .map_err(|errno| self.failed("make the link", errno))?;
+        if let Err(source) = self.give_link_to(owner, &temporary) {
+            let _ = unlinkat(&self.parent, &temporary, AtFlags::empty());
+            return Err(self.failed("make the link", source));
+        }
         self.place(&temporary)
+    }
+
+    fn give_link_to(&self, owner: &Owner, link: &str) -> io::Result<()> {
+        let (uid, gid) = (Some(owner.uid), Some(owner.gid));
+        chownat(&self.parent, link, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        owner.apply_xattrs(&openat(&self.parent, link, flags, Mode::empty())?)
     }
 
     fn put_directory(&self, owner: &Owner) -> Result<(), RestoreError> {
@@ -162,10 +180,12 @@ impl<'a> Place<'a> {
             Err(errno) => return Err(self.failed("make the directory", errno)),
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        openat(&self.parent, self.name.as_slice(), flags, Mode::empty())
+        let directory = openat(&self.parent, self.name.as_slice(), flags, Mode::empty());
+        directory
+            .map_err(io::Error::from)
             .and_then(|directory| owner.apply(&directory))
-            .and_then(|()| fsync(&self.parent))
-            .map_err(|errno| self.failed("make the directory", errno))
+            .and_then(|()| Ok(fsync(&self.parent)?))
+            .map_err(|source| self.failed("make the directory", source))
     }
 
     fn remove(&self) -> Result<(), RestoreError> {
@@ -207,44 +227,5 @@ fn incomplete(conflict: &Conflict, what: &str) -> RestoreError {
     RestoreError::Incomplete {
         number: conflict.number,
         what: what.to_owned(),
-    }
-}
-
-/// The bytes that [`u8::escape_ascii`] made `text` of.
-fn unescape(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes().iter();
-    while let Some(&byte) = rest.next() {
-        if byte != b'\\' {
-            bytes.push(byte);
-            continue;
-        }
-        bytes.push(match *rest.next()? {
-            b't' => b'\t',
-            b'r' => b'\r',
-            b'n' => b'\n',
-            b'x' => {
-                let digit = |byte: &u8| char::from(*byte).to_digit(16);
-                let value = digit(rest.next()?)? * 16 + digit(rest.next()?)?;
-                u8::try_from(value).ok()?
-            }
-            plain @ (b'\\' | b'\'' | b'"') => plain,
-            _ => return None,
-        });
-    }
-    Some(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_comes_back_as_it_was() {
-        let path: Vec<u8> = (1..=255).collect();
-        assert_eq!(unescape(&path.escape_ascii().to_string()).unwrap(), path);
-        for wrong in ["\\", "\\q", "\\x1", "\\xzz"] {
-            assert_eq!(unescape(wrong), None, "{wrong}");
-        }
     }
 }

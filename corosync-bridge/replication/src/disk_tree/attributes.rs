@@ -55,6 +55,15 @@ pub(super) fn set_mtime(fd: impl AsFd, mtime: FileTime) -> Result<(), Errno> {
     rustix::fs::futimens(fd, &timestamps(mtime))
 }
 
+/// Gives an open file or directory, or a symbolic link that is open by its path, the extended attributes of a setting, and
+/// takes those away that it has not.
+///
+/// # Errors
+/// What the system said.
+pub fn give_xattrs(fd: impl AsFd, wanted: &[Xattr]) -> std::io::Result<()> {
+    Ok(apply_xattrs(fd, wanted)?)
+}
+
 /// Removes the name of a temporary file, as if it had never been there: the directory keeps its mtime. What cannot be
 /// removed is harmless; it is tried again at the next start.
 pub(super) fn discard(directory: &OwnedFd, temporary: &[u8]) {
