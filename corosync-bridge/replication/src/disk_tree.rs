@@ -5,6 +5,10 @@
 //! can only ever name what is covered. What has to happen by name happens relative to the directory that was opened
 //! so. A configured path with a symbolic link on its way is refused; the real path has to be configured.
 //!
+//! Many entries of one directory are looked at by their names in it, the directory being opened once. It may be moved away
+//! the while, and what is known of an entry still show there: then the entry was unchanged when the directory was opened,
+//! which is as good as if it had been looked at then. Whatever does not show what is known is looked at by its path.
+//!
 //! New content goes to a temporary file beside its target, gets owner, mode, extended attributes and mtime,
 //! is synced, and is then renamed. Left-overs of a crash are removed at the next start.
 //!
@@ -191,10 +195,10 @@ impl DiskTree {
     fn look(&self, path: &EntryPath, known: Option<&Seen>) -> Result<Inspection, Errno> {
         let by_path = self.open_beneath(path, OFlags::PATH)?;
         let stat = rustix::fs::fstat(&by_path)?;
-        let seen = seen(&stat);
-        if known.is_some_and(|known| known.settled && known.stamp == seen.stamp) {
+        if known.is_some_and(|known| is_unchanged(&stat, known)) {
             return Ok(Inspection::Unchanged);
         }
+        let seen = seen(&stat);
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile | FileType::Directory => {
                 let (fd, stat) = self.open_readable(path)?;
@@ -511,6 +515,19 @@ impl Tree for DiskTree {
         }
     }
 
+    fn inspect_known(&mut self, entries: &[(&EntryPath, &Seen)]) -> Vec<Result<Inspection, TreeError>> {
+        // Where it cannot be opened, the look at each entry tells why.
+        let directory = entries.first().and_then(|(path, _)| self.open_parent(path).ok());
+        let looks = entries.iter().map(|(path, known)| {
+            let is_unchanged = |directory: &OwnedFd| is_unchanged_in(directory, path.name(), known);
+            match directory.as_ref().is_some_and(is_unchanged) {
+                true => Ok(Inspection::Unchanged),
+                false => self.inspect(path, Some(known)),
+            }
+        });
+        looks.collect()
+    }
+
     fn list(&mut self, path: &EntryPath) -> Result<Vec<Vec<u8>>, TreeError> {
         let names = match self.names(path) {
             Err(error) if self.is_absent(path, error) => Vec::new(),
@@ -717,17 +734,32 @@ fn found(fd: &OwnedFd, stat: &Stat) -> Result<Found, Errno> {
 }
 
 fn seen(stat: &Stat) -> Seen {
-    let ctime = file_time(stat.st_ctime, stat.st_ctime_nsec);
+    let stamp = stamp(stat);
     Seen {
-        stamp: Stamp {
-            device: stat.st_dev,
-            inode: stat.st_ino,
-            size: u64::try_from(stat.st_size).unwrap_or(0),
-            mtime: file_time(stat.st_mtime, stat.st_mtime_nsec),
-            ctime,
-        },
-        settled: is_settled(ctime),
+        stamp,
+        settled: is_settled(stamp.ctime),
     }
+}
+
+fn stamp(stat: &Stat) -> Stamp {
+    Stamp {
+        device: stat.st_dev,
+        inode: stat.st_ino,
+        size: u64::try_from(stat.st_size).unwrap_or(0),
+        mtime: file_time(stat.st_mtime, stat.st_mtime_nsec),
+        ctime: file_time(stat.st_ctime, stat.st_ctime_nsec),
+    }
+}
+
+fn is_unchanged(stat: &Stat, known: &Seen) -> bool {
+    known.settled && stamp(stat) == known.stamp
+}
+
+/// Whether the entry `name` of an open directory is surely what it was. A name is no path, and no link is followed: it
+/// leads nowhere else.
+fn is_unchanged_in(directory: &OwnedFd, name: &[u8], known: &Seen) -> bool {
+    let look = || rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW);
+    known.settled && look().is_ok_and(|stat| is_unchanged(&stat, known))
 }
 
 /// Whether a change from now on would give another ctime than this one. A time with digits below the millisecond is none

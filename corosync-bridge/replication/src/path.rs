@@ -23,6 +23,15 @@ pub struct PathError {
     reason: &'static str,
 }
 
+impl PathError {
+    fn new(path: &[u8], reason: &'static str) -> Self {
+        Self {
+            path: String::from_utf8_lossy(&path[..path.len().min(MAX_PATH_BYTES)]).into_owned(),
+            reason,
+        }
+    }
+}
+
 /// An absolute, normalised path: no `.`, no `..`, no empty names, no NUL; not the root itself; no name of
 /// this crate's own temporary files. Bytes, because Linux's names are.
 ///
@@ -38,10 +47,7 @@ impl EntryPath {
     pub fn new(bytes: &[u8]) -> Result<Self, PathError> {
         match fault(bytes) {
             None => Ok(Self(bytes.into())),
-            Some(reason) => Err(PathError {
-                path: String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_PATH_BYTES)]).into_owned(),
-                reason,
-            }),
+            Some(reason) => Err(PathError::new(bytes, reason)),
         }
     }
 
@@ -84,7 +90,18 @@ impl EntryPath {
     /// # Errors
     /// As [`EntryPath::new`].
     pub fn join(&self, name: &[u8]) -> Result<Self, PathError> {
-        Self::new(&[&self.0, &b"/"[..], name].concat())
+        let joined = [&self.0, &b"/"[..], name].concat();
+        // This path is in order.
+        match length_fault(&joined).or_else(|| names_fault(name)) {
+            None => Ok(Self(joined.into())),
+            Some(reason) => Err(PathError::new(&joined, reason)),
+        }
+    }
+
+    /// Whether this path is an entry of the same directory as `other`.
+    pub(crate) fn is_beside(&self, other: &Self) -> bool {
+        let directory = |path: &Self| path.0.len() - path.name().len();
+        self.0[..directory(self)] == other.0[..directory(other)]
     }
 
     /// Whether this path lies beneath `directory` (and is not `directory` itself).
@@ -103,20 +120,21 @@ impl EntryPath {
         let at_name = rest.is_empty() || rest.starts_with(b"/");
         at_name.then(|| Self([&to.0, rest].concat().into()))
     }
-
-    fn order_key(&self) -> impl Iterator<Item = u8> + '_ {
-        self.0.iter().map(|&byte| if byte == b'/' { 0 } else { byte })
-    }
 }
 
 fn fault(bytes: &[u8]) -> Option<&'static str> {
     let Some(names) = bytes.strip_prefix(b"/") else {
         return Some("not absolute");
     };
-    if bytes.len() > MAX_PATH_BYTES {
-        return Some("too long");
-    }
-    if bytes.contains(&0) {
+    length_fault(bytes).or_else(|| names_fault(names))
+}
+
+fn length_fault(bytes: &[u8]) -> Option<&'static str> {
+    (bytes.len() > MAX_PATH_BYTES).then_some("too long")
+}
+
+fn names_fault(names: &[u8]) -> Option<&'static str> {
+    if names.contains(&0) {
         return Some("contains a NUL byte");
     }
     names.split(|&byte| byte == b'/').find_map(|name| match name {
@@ -130,8 +148,22 @@ fn fault(bytes: &[u8]) -> Option<&'static str> {
 
 impl Ord for EntryPath {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.order_key().cmp(other.order_key())
+        let Some(at) = first_difference(&self.0, &other.0) else {
+            return self.0.len().cmp(&other.0.len());
+        };
+        let key = |path: &Self| if path.0[at] == b'/' { 0 } else { path.0[at] };
+        key(self).cmp(&key(other))
     }
+}
+
+/// Where the shorter is not how the longer begins. Paths in one directory have much in common: it is passed in blocks.
+fn first_difference(a: &[u8], b: &[u8]) -> Option<usize> {
+    const BLOCK: usize = 16;
+    let blocks = a.chunks_exact(BLOCK).zip(b.chunks_exact(BLOCK));
+    let alike = BLOCK * blocks.take_while(|(a, b)| a == b).count();
+    let rest = a[alike..].iter().zip(&b[alike..]);
+    rest.enumerate()
+        .find_map(|(at, (a, b))| (a != b).then_some(alike + at))
 }
 
 impl PartialOrd for EntryPath {
@@ -212,6 +244,44 @@ mod tests {
                 path("/a.b")
             ]
         );
+    }
+
+    #[test]
+    fn paths_with_much_in_common_are_ordered_by_names_as_well() {
+        let common = "/var/lib/settings/of-this";
+        let paths: Vec<EntryPath> = ["", "-one", "-one/a", "-one/b", "-one.a", "-two", "0"]
+            .iter()
+            .flat_map(|end| [common[..15].to_owned(), common.to_owned()].map(|begin| begin + end))
+            .map(|text| path(&text))
+            .collect();
+        let names = |path: &EntryPath| {
+            path.0
+                .split(|&byte| byte == b'/')
+                .map(<[u8]>::to_vec)
+                .collect::<Vec<_>>()
+        };
+        for one in &paths {
+            for other in &paths {
+                assert_eq!(one.cmp(other), names(one).cmp(&names(other)), "{one} {other}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_is_joined_only_where_it_leads_to_a_path_in_order() {
+        assert_eq!(path("/a").join(b"b"), Ok(path("/a/b")));
+        for bad in [&b""[..], b".", b"..", b"b/", b"b/..", b"b\0", &[b'a'; 256]] {
+            assert!(path("/a").join(bad).is_err(), "{bad:?} was joined");
+        }
+        let long = EntryPath::new(&b"/a".repeat(2047)).unwrap();
+        assert!(long.join(b"").is_err() && long.join(b"ab").is_err());
+    }
+
+    #[test]
+    fn beside_are_those_of_one_directory() {
+        assert!(path("/a/b").is_beside(&path("/a/c-c")) && path("/a").is_beside(&path("/b")));
+        assert!(!path("/a/b").is_beside(&path("/a")) && !path("/a/b").is_beside(&path("/a/b/c")));
+        assert!(!path("/a/b").is_beside(&path("/c/b")));
     }
 
     #[test]

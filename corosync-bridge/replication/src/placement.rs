@@ -141,6 +141,18 @@ impl<T: Tree> Tree for PlacedTree<T> {
         self.at(path, |tree, place| tree.inspect(place, known))
     }
 
+    fn inspect_known(&mut self, entries: &[(&EntryPath, &Seen)]) -> Vec<Result<Inspection, TreeError>> {
+        let directory = entries.first().and_then(|(path, _)| path.parent());
+        // What has a destination is not uniform: all of this is where it is called.
+        if directory.is_some_and(|directory| self.placement.coverage.is_uniform(&directory)) {
+            return self.tree.inspect_known(entries);
+        }
+        let looks = entries
+            .iter()
+            .map(|(path, known)| self.inspect(path, Some(known)));
+        looks.collect()
+    }
+
     fn list(&mut self, path: &EntryPath) -> Result<Vec<Vec<u8>>, TreeError> {
         self.at(path, T::list)
     }

@@ -3,13 +3,20 @@
 use crate::EntryPath;
 use crate::coverage::Coverage;
 use crate::digest::{Digest, Hasher};
-use crate::entry::{Body, Found, Kind};
+use crate::entry::{Body, Found, Kind, Known};
 use crate::index::Index;
 use crate::tree::{Inspection, Source, Tree, TreeError};
 use crate::wire::INLINE_BYTES;
 
-/// Entries looked at in one step: a few milliseconds at most, so that messages are never kept waiting.
-const STEP_ENTRIES: usize = 64;
+/// Looks in one step: a few milliseconds at most, so that messages are never kept waiting.
+const STEP_LOOKS: usize = 256;
+
+/// What an entry that is not as it was costs, in looks: it is opened, and read where it is small.
+const CHANGED_LOOKS: usize = 4;
+
+/// Entries of a directory that are looked at together: enough to share the cost of opening it, few enough that it is no loss
+/// when the step ends among them and the rest is looked at again.
+const TOGETHER: usize = 64;
 
 /// Content digested in one step, in bytes: about 10 ms on a BMC's processor.
 const STEP_BYTES: usize = 256 * 1024;
@@ -34,6 +41,13 @@ pub(crate) struct Findings {
     pub(crate) differing: Vec<EntryPath>,
     /// What could not be looked at.
     pub(crate) failed: Vec<TreeError>,
+}
+
+/// What is looked at, and what is known of it.
+#[derive(Debug)]
+struct Entry {
+    path: EntryPath,
+    known: Option<Known>,
 }
 
 /// A scan under way.
@@ -70,16 +84,53 @@ impl<F: Source> Scan<F> {
             self.hash(hashing, tree, index, findings);
             return self.finish(index, findings);
         }
-        for _ in 0..STEP_ENTRIES {
-            let Some(path) = self.pending.pop() else { break };
-            if let Err(error) = self.visit(&path, tree, index, coverage, findings) {
-                findings.failed.push(error);
+        let mut looks = 0;
+        while looks < STEP_LOOKS && self.hashing.is_none() {
+            let next = self.next(index);
+            if next.is_empty() {
+                break;
             }
-            if self.hashing.is_some() {
+            let looked = look_at(&next, tree);
+            let mut next = next.into_iter();
+            for (known, looked) in next.by_ref().zip(looked) {
+                looks += match looked {
+                    Ok(Inspection::Unchanged) => 1,
+                    _ => CHANGED_LOOKS,
+                };
+                let taken_in =
+                    looked.and_then(|now| self.take_in(&known, now, tree, index, coverage, findings));
+                if let Err(error) = taken_in {
+                    findings.failed.push(error);
+                }
+                if looks >= STEP_LOOKS || self.hashing.is_some() {
+                    break;
+                }
+            }
+            self.pending.extend(next.rev().map(|entry| entry.path));
+        }
+        self.finish(index, findings)
+    }
+
+    /// What is looked at next: an entry, or several of one directory that are known, and in which nothing can be.
+    fn next(&mut self, index: &Index) -> Vec<Entry> {
+        let mut next: Vec<Entry> = Vec::new();
+        while let Some(path) = self.pending.pop() {
+            let known = match self.mode {
+                Mode::Learn => index.known_or_recalled(&path).copied(),
+                Mode::Tell => index.get(&path).copied(),
+            };
+            let is_leaf = known.is_some_and(|known| known.kind != Kind::Directory);
+            let goes_along = |first: &Entry| is_leaf && path.is_beside(&first.path);
+            if !next.first().is_none_or(goes_along) {
+                self.pending.push(path);
+                break;
+            }
+            next.push(Entry { path, known });
+            if !is_leaf || next.len() == TOGETHER {
                 break;
             }
         }
-        self.finish(index, findings)
+        next
     }
 
     /// Whether nothing is left to be looked at.
@@ -94,19 +145,16 @@ impl<F: Source> Scan<F> {
         is_done
     }
 
-    fn visit<T: Tree<Source = F>>(
+    fn take_in<T: Tree<Source = F>>(
         &mut self,
-        path: &EntryPath,
+        Entry { path, known }: &Entry,
+        now: Inspection,
         tree: &mut T,
         index: &mut Index,
         coverage: &dyn Coverage,
         findings: &mut Findings,
     ) -> Result<(), TreeError> {
-        let known = match self.mode {
-            Mode::Learn => index.known_or_recalled(path).copied(),
-            Mode::Tell => index.get(path).copied(),
-        };
-        match tree.inspect(path, known.as_ref().map(|known| &known.seen))? {
+        match now {
             Inspection::Absent => self.absent(path, index),
             Inspection::Unchanged => {
                 if self.mode == Mode::Learn {
@@ -156,7 +204,10 @@ impl<F: Source> Scan<F> {
         let names = tree.list(directory)?;
         let mode = self.mode;
         let timing = coverage.rule(directory).timing;
-        let belongs = |child: &EntryPath| mode == Mode::Learn || coverage.rule(child).timing == timing;
+        let is_uniform = coverage.is_uniform(directory);
+        let belongs =
+            |child: &EntryPath| is_uniform || mode == Mode::Learn || coverage.rule(child).timing == timing;
+        let covers = |child: &EntryPath| is_uniform || coverage.covers(child);
         let gone: Vec<EntryPath> = index
             .children(directory)
             .filter(|child| {
@@ -172,7 +223,7 @@ impl<F: Source> Scan<F> {
         }
         for name in names.iter().rev() {
             match directory.join(name) {
-                Ok(child) if coverage.covers(&child) && belongs(&child) => self.pending.push(child),
+                Ok(child) if covers(&child) && belongs(&child) => self.pending.push(child),
                 Ok(_) => {}
                 Err(error) => findings.failed.push(TreeError {
                     action: "name an entry of",
@@ -218,6 +269,19 @@ impl<F: Source> Scan<F> {
                 Err(error) => findings.failed.push(error),
             },
             Err(error) => findings.failed.push(error),
+        }
+    }
+}
+
+/// Looks at what is next.
+fn look_at<T: Tree>(next: &[Entry], tree: &mut T) -> Vec<Result<Inspection, TreeError>> {
+    match next {
+        [Entry { path, known }] => vec![tree.inspect(path, known.as_ref().map(|known| &known.seen))],
+        several => {
+            let known = several
+                .iter()
+                .filter_map(|entry| Some((&entry.path, &entry.known.as_ref()?.seen)));
+            tree.inspect_known(&known.collect::<Vec<_>>())
         }
     }
 }

@@ -103,6 +103,15 @@ pub trait Tree: std::fmt::Debug {
     /// What the system said.
     fn inspect(&mut self, path: &EntryPath, known: Option<&Seen>) -> Result<Inspection, TreeError>;
 
+    /// Looks at known entries of one directory as [`Tree::inspect`] does, and tells of each in their order. What is told to
+    /// be unchanged was so when this was called, whatever became of the directory meanwhile.
+    fn inspect_known(&mut self, entries: &[(&EntryPath, &Seen)]) -> Vec<Result<Inspection, TreeError>> {
+        let looks = entries
+            .iter()
+            .map(|(path, known)| self.inspect(path, Some(known)));
+        looks.collect()
+    }
+
     /// Names in the directory `path`, sorted; none when it is not there or not a directory.
     ///
     /// # Errors

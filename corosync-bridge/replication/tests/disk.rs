@@ -435,6 +435,67 @@ fn a_fresh_change_settles_nothing_and_an_old_one_is_known_again() {
 }
 
 #[test]
+fn known_entries_of_a_directory_are_looked_at_together_and_each_tells_what_it_is() {
+    let mut world = World::new();
+    let names = [
+        "/s/d/file",
+        "/s/d/link",
+        "/s/d/changed",
+        "/s/d/gone",
+        "/s/d/fresh",
+        "/s/d/now-a-link",
+    ];
+    fs::create_dir(world.at("/s/d")).unwrap();
+    for name in names {
+        fs::write(world.at(name), "content").unwrap();
+    }
+    fs::remove_file(world.at("/s/d/link")).unwrap();
+    symlink("/elsewhere", world.at("/s/d/link")).unwrap();
+    let mut known = names.map(|name| (path(name), world.found(name).unwrap().seen));
+    known.iter_mut().for_each(|(_, seen)| seen.settled = true);
+    known[4].1.settled = false;
+    fs::write(world.at("/s/d/changed"), "another one").unwrap();
+    fs::remove_file(world.at("/s/d/gone")).unwrap();
+    fs::remove_file(world.at("/s/d/now-a-link")).unwrap();
+    symlink("file", world.at("/s/d/now-a-link")).unwrap();
+
+    let entries: Vec<_> = known.iter().map(|(path, seen)| (path, seen)).collect();
+    let looked = world.tree.inspect_known(&entries);
+    let looked: Vec<Option<Body>> = looked
+        .into_iter()
+        .map(|look| match look.unwrap() {
+            Inspection::Unchanged => Some(Body::Directory),
+            Inspection::Present(found) => Some(found.body),
+            Inspection::Absent => None,
+        })
+        .collect();
+    let unchanged = Some(Body::Directory);
+    let now_a_link = Some(Body::Link(b"file".to_vec()));
+    let file = Some(Body::File);
+    assert_eq!(
+        looked,
+        [unchanged.clone(), unchanged, file.clone(), None, file, now_a_link]
+    );
+}
+
+#[test]
+fn known_entries_are_not_looked_for_behind_a_link_in_place_of_their_directory() {
+    let mut world = World::new();
+    fs::create_dir(world.at("/s/d")).unwrap();
+    fs::write(world.at("/s/d/file"), "content").unwrap();
+    let mut seen = world.found("/s/d/file").unwrap().seen;
+    seen.settled = true;
+    fs::rename(world.at("/s/d"), world.at("/outside")).unwrap();
+    symlink("../outside", world.at("/s/d")).unwrap();
+    // The same file, by the same stamp, but not beneath the root.
+    let looked = world.tree.inspect_known(&[(&path("/s/d/file"), &seen)]);
+    assert_eq!(
+        looked.into_iter().map(Result::unwrap).collect::<Vec<_>>(),
+        [Inspection::Absent]
+    );
+}
+
+#[test]
 fn a_file_that_changes_while_it_is_read_is_noticed() {
     let mut world = World::new();
     fs::write(world.at("/s/a"), "before").unwrap();
