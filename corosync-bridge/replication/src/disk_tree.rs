@@ -349,29 +349,36 @@ impl DiskTree {
         Ok(())
     }
 
-    /// Syncs each path, or, when it is gone, the nearest directory above it.
+    /// Syncs each path, or, when it is gone, the nearest directory above it, once for all that are gone from there.
     fn sync_each(&self, paths: &[&EntryPath]) -> Result<(), TreeError> {
+        let mut inodes = BTreeSet::new();
         for paths in paths.chunks(SYNC_TOGETHER) {
-            let files = paths
-                .iter()
-                .map(|path| self.open_to_sync(path).map_err(failed("sync", path)))
-                .collect::<Result<Vec<_>, _>>()?;
-            let files: Vec<_> = files.iter().map(AsFd::as_fd).collect();
-            for (path, synced) in paths.iter().zip(syncing::sync_all(&files)) {
+            let mut opened = Vec::new();
+            for path in paths {
+                let (file, stat) = self.open_to_sync(path).map_err(failed("sync", path))?;
+                if inodes.insert((stat.st_dev, stat.st_ino)) {
+                    opened.push((path, file));
+                }
+            }
+            let files: Vec<_> = opened.iter().map(|(_, file)| file.as_fd()).collect();
+            for ((path, _), synced) in opened.iter().zip(syncing::sync_all(&files)) {
                 synced.map_err(failed("sync", path))?;
             }
         }
         Ok(())
     }
 
-    fn open_to_sync(&self, path: &EntryPath) -> Result<OwnedFd, Errno> {
+    fn open_to_sync(&self, path: &EntryPath) -> Result<(OwnedFd, Stat), Errno> {
         match self.open_readable(path) {
-            Ok((fd, _)) => Ok(fd),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => match path.parent() {
                 Some(parent) => self.open_to_sync(&parent),
-                None => self.open_directory(None),
+                None => {
+                    let root = self.open_directory(None)?;
+                    let stat = rustix::fs::fstat(&root)?;
+                    Ok((root, stat))
+                }
             },
-            Err(error) => Err(error),
+            outcome => outcome,
         }
     }
 

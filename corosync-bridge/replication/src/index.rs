@@ -8,11 +8,12 @@ use crate::digest::{Digest, Hasher};
 use crate::digest_log;
 use crate::entry::{Kind, Known, Stamp};
 use crate::inodes::Inodes;
+use crate::undurable::Undurable;
 use crate::wire::Range;
 
 /// Entries by path. On the Active: what was announced, or will be found by the next comparison. On a
 /// Passive: what is on disk as of the last scan and everything applied since.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Index {
     /// Boxed, because a tree that is filled in order leaves nearly half of its places empty.
     entries: BTreeMap<EntryPath, Box<Remembered>>,
@@ -23,6 +24,21 @@ pub(crate) struct Index {
     path_bytes: usize,
     /// Something became known since this was last asked.
     news: bool,
+    /// What of it may not be durable.
+    pub(crate) undurable: Undurable,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            inodes: Inodes::default(),
+            recalled: BTreeMap::new(),
+            path_bytes: 0,
+            news: false,
+            undurable: Undurable::Everything,
+        }
+    }
 }
 
 /// An entry, and whether it is kept for the next start.
@@ -45,6 +61,21 @@ impl Index {
     pub(crate) fn insert(&mut self, path: EntryPath, known: Known) {
         self.put(path, Remembered { known, kept: false });
         self.news = true;
+    }
+
+    /// The same of what was found on the disk, by whoever it was written there.
+    pub(crate) fn find(&mut self, path: EntryPath, known: Known) {
+        let is_same = |before: &Known| before.seen.stamp == known.seen.stamp && before.same_as(&known);
+        if !self.get(&path).is_some_and(is_same) {
+            self.undurable.note(&path);
+        }
+        self.insert(path, known);
+    }
+
+    /// Nothing was found at `path`. Something may have come and gone there unseen, so it is no matter what is remembered.
+    pub(crate) fn miss(&mut self, path: &EntryPath) {
+        self.undurable.note(path);
+        self.remove(path);
     }
 
     fn put(&mut self, path: EntryPath, entry: Remembered) {
@@ -266,6 +297,28 @@ mod tests {
         assert!(!index.holds(&path("/a/d")));
         assert!(index.holds(&path("/a/d-x")));
         assert_eq!(index.len(), 4);
+    }
+
+    #[test]
+    fn only_what_was_found_to_be_another_may_not_be_durable() {
+        let undurable = |index: &Index| match &index.undurable {
+            Undurable::Paths(paths) => paths.iter().cloned().collect::<Vec<_>>(),
+            Undurable::Everything => panic!("everything"),
+        };
+        let mut index = index();
+        index.undurable.clear();
+        index.find(path("/a/z"), known(Kind::File));
+        index.insert(path("/a/applied"), known(Kind::File));
+        index.remove(&path("/a/d-x"));
+        assert_eq!(undurable(&index), []);
+        let mut another = known(Kind::File);
+        another.seen.stamp.ctime.seconds = 1;
+        index.find(path("/a/z"), another);
+        index.find(path("/a/new"), known(Kind::File));
+        index.miss(&path("/a/d"));
+        index.miss(&path("/never-there"));
+        let found = ["/a/d", "/a/new", "/a/z", "/never-there"].map(path);
+        assert_eq!(undurable(&index), found);
     }
 
     #[test]

@@ -65,6 +65,7 @@ pub mod record_log;
 mod scan;
 pub mod state;
 pub mod tree;
+mod undurable;
 pub mod wire;
 
 pub use crate::core::{

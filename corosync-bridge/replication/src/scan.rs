@@ -175,7 +175,7 @@ impl<F: Source> Scan<F> {
                         findings.differing.push(path.clone());
                     }
                     Mode::Tell => {}
-                    Mode::Learn => index.insert(path.clone(), now),
+                    Mode::Learn => index.find(path.clone(), now),
                 }
                 if found.body == Body::Directory {
                     self.descend(path, tree, index, coverage, findings)?;
@@ -187,7 +187,7 @@ impl<F: Source> Scan<F> {
 
     fn absent(&mut self, path: &EntryPath, index: &mut Index) {
         match self.mode {
-            Mode::Learn => index.remove(path),
+            Mode::Learn => index.miss(path),
             Mode::Tell if index.holds(path) => self.gone.push(path.clone()),
             Mode::Tell => {}
         }
@@ -243,7 +243,7 @@ impl<F: Source> Scan<F> {
     ) -> Result<(), TreeError> {
         match tree.open(path)? {
             Some(source) => self.hashing = Some(Hashing::new(path.clone(), source)),
-            None => index.remove(path),
+            None => index.miss(path),
         }
         // Small files are the rule: done at once instead of in a step of their own.
         if let Some(mut hashing) = self.hashing.take_if(|hashing| hashing.is_small()) {
@@ -293,7 +293,7 @@ pub(crate) fn look<T: Tree>(path: &EntryPath, tree: &mut T, index: &mut Index) -
         match tree.inspect(path, known.as_ref().map(|known| &known.seen))? {
             Inspection::Unchanged => return Ok(()),
             Inspection::Absent => {
-                index.remove(path);
+                index.miss(path);
                 return Ok(());
             }
             Inspection::Present(found) if found.body == Body::File => {
@@ -309,7 +309,7 @@ pub(crate) fn look<T: Tree>(path: &EntryPath, tree: &mut T, index: &mut Index) -
                 }
             }
             Inspection::Present(found) => {
-                index.insert(path.clone(), found.known_with(Digest::NONE));
+                index.find(path.clone(), found.known_with(Digest::NONE));
                 return Ok(());
             }
         }
@@ -392,9 +392,9 @@ impl<F: Source> Hashing<F> {
             }
             Inspection::Present(now) => {
                 known.seen.settled &= now.seen.stamp == known.seen.stamp;
-                index.insert(self.path, known);
+                index.find(self.path, known);
             }
-            Inspection::Absent | Inspection::Unchanged => index.remove(&self.path),
+            Inspection::Absent | Inspection::Unchanged => index.miss(&self.path),
         }
         Ok(None)
     }

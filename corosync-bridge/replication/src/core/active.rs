@@ -732,7 +732,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         });
         match saved {
             Ok(()) => {
-                active.harden_all = false;
+                if std::mem::take(&mut active.harden_all) {
+                    self.index.undurable.clear();
+                }
                 active.hardened = mark;
                 self.problems.clear(&Topic::Harden);
             }

@@ -12,6 +12,7 @@ use crate::digest::Digest;
 use crate::entry::{Body, Found, Kind, Known, Seen};
 use crate::state::{StateError, StateStore};
 use crate::tree::{Complete, Stage, Tree, TreeError};
+use crate::undurable::Undurable;
 use crate::wire::{Message, Operation};
 use crate::{EntryPath, NodeId, Position, Role, Sync};
 
@@ -534,6 +535,17 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         );
     }
 
+    /// Makes durable what others have written here.
+    fn harden_found(&mut self) -> Result<(), TreeError> {
+        match &self.index.undurable {
+            Undurable::Everything => self.tree.harden_all()?,
+            Undurable::Paths(paths) if paths.is_empty() => {}
+            Undurable::Paths(paths) => self.tree.harden(&paths.iter().cloned().collect::<Vec<_>>())?,
+        }
+        self.index.undurable.clear();
+        Ok(())
+    }
+
     /// A copy that is in sync is as new as the last change that is durable.
     fn keep_position(&mut self, sequence: u64) -> bool {
         let Some(following) = &self.follower.following else {
@@ -543,8 +555,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let has_essential =
             following.essential_closed && !following.lacks_essential && !self.essential_is_in_sync();
         if has_essential || (closed && self.sync != Sync::InSync) {
-            // What was equal already was not written by this core: it may not be durable.
-            if let Err(error) = self.tree.harden_all() {
+            // What was equal already may not have been written by this core.
+            if let Err(error) = self.harden_found() {
                 self.lose_track(error.to_string());
                 return false;
             }

@@ -7,6 +7,7 @@ use super::requests::{Refusal, Request};
 use super::{Core, Notice, RoleCause, Topic};
 use crate::state::StateStore;
 use crate::tree::Tree;
+use crate::undurable::Undurable;
 use crate::wire::{Hello, Message};
 use crate::{NodeId, Position, Role, Sync};
 
@@ -276,6 +277,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     fn become_passive(&mut self, cause: RoleCause) {
         let was_active = self.role == Role::Active;
+        let is_durable = |active: &Active<_>| active.is_hardened(active.mark());
+        if !self.active.as_ref().is_none_or(is_durable) {
+            self.index.undurable = Undurable::Everything;
+        }
         self.record_agreed();
         self.save_agreed();
         self.intake.clear();

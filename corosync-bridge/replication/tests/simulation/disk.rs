@@ -211,6 +211,8 @@ pub(crate) struct Disk {
     pub(crate) refused: Option<EntryPath>,
     /// Reading fails.
     pub(crate) unreadable: bool,
+    /// Counts how often the bridge made everything durable.
+    pub(crate) hardened_whole: u64,
     /// Files that were opened to be read.
     pub(crate) opened: u64,
     agreed: Log,
@@ -704,7 +706,9 @@ impl Tree for SimTree {
             let path = EntryPath::new(b"/s").expect("a plain path");
             return Err(failed("sync", &path, io::ErrorKind::StorageFull));
         }
-        self.disk.borrow_mut().make_durable(|_| true);
+        let mut disk = self.disk.borrow_mut();
+        disk.hardened_whole += 1;
+        disk.make_durable(|_| true);
         Ok(())
     }
 

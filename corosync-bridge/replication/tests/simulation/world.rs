@@ -341,11 +341,17 @@ impl World {
         self.come_to_rest();
         // What travels at a join only may have changed since.
         self.check_all_is_well(&[path("/j")]);
+        let hardened = self.hardened_whole();
         if let Some(active) = self.active() {
             self.ask(active, Request::FullSync);
         }
         self.come_to_rest();
         self.check_all_is_well(&[]);
+        assert_eq!(
+            self.hardened_whole(),
+            hardened,
+            "what was durable was made so again"
+        );
         for node in &self.nodes {
             self.tally.renames += node.disk.borrow().renames;
             self.tally.links += node.disk.borrow().links;
@@ -1338,6 +1344,14 @@ impl World {
                         || is_well && is_quiet && periods_over <= self.now)
             })
         })
+    }
+
+    /// How often each Passive made all of its copy durable.
+    fn hardened_whole(&self) -> Vec<u64> {
+        let passives = (0..self.nodes.len()).filter(|&at| Some(at) != self.active());
+        passives
+            .map(|at| self.nodes[at].disk.borrow().hardened_whole)
+            .collect()
     }
 
     fn active(&self) -> Option<usize> {
