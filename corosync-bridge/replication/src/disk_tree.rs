@@ -182,6 +182,11 @@ impl DiskTree {
             FileType::RegularFile | FileType::Directory => {}
             _ => return Err(Errno::LOOP),
         }
+        self.open_to_read(path)
+    }
+
+    /// The same of what was seen to be one.
+    fn open_to_read(&self, path: &EntryPath) -> Result<(OwnedFd, Stat), Errno> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
         // Reading a setting must not cost a write to flash. Only its owner or root may ask for that.
         let fd = match self.open_beneath(path, flags | OFlags::NOATIME) {
@@ -201,7 +206,7 @@ impl DiskTree {
         let seen = seen(&stat);
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile | FileType::Directory => {
-                let (fd, stat) = self.open_readable(path)?;
+                let (fd, stat) = self.open_to_read(path)?;
                 Ok(Inspection::Present(found(&fd, &stat)?))
             }
             FileType::Symlink => {

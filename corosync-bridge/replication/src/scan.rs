@@ -3,7 +3,7 @@
 use crate::EntryPath;
 use crate::coverage::Coverage;
 use crate::digest::{Digest, Hasher};
-use crate::entry::{Body, Found, Kind, Known};
+use crate::entry::{Body, Found, Kind, Known, Seen};
 use crate::index::Index;
 use crate::tree::{Inspection, Source, Tree, TreeError};
 use crate::wire::INLINE_BYTES;
@@ -87,8 +87,13 @@ impl<F: Source> Scan<F> {
         let mut looks = 0;
         while looks < STEP_LOOKS && self.hashing.is_none() {
             let next = self.next(index);
-            if next.is_empty() {
-                break;
+            let Some(first) = next.first() else { break };
+            if self.has_to_be_read(first) {
+                looks += CHANGED_LOOKS;
+                if let Err(error) = self.read(first, tree, index, coverage, findings) {
+                    findings.failed.push(error);
+                }
+                continue;
             }
             let looked = look_at(&next, tree);
             let mut next = next.into_iter();
@@ -125,12 +130,42 @@ impl<F: Source> Scan<F> {
                 self.pending.push(path);
                 break;
             }
-            next.push(Entry { path, known });
-            if !is_leaf || next.len() == TOGETHER {
+            let entry = Entry { path, known };
+            let has_to_be_read = self.has_to_be_read(&entry);
+            if has_to_be_read && !next.is_empty() {
+                self.pending.push(entry.path);
+                break;
+            }
+            next.push(entry);
+            if !is_leaf || has_to_be_read || next.len() == TOGETHER {
                 break;
             }
         }
         next
+    }
+
+    /// Whether it is a file whose last look settled nothing: whatever it shows, it may hold something else.
+    fn has_to_be_read(&self, entry: &Entry) -> bool {
+        let is_unsettled = |known: Known| known.kind == Kind::File && !known.seen.settled;
+        self.mode == Mode::Learn && entry.known.is_some_and(is_unsettled)
+    }
+
+    /// Reads what is known as a file.
+    fn read<T: Tree<Source = F>>(
+        &mut self,
+        entry: &Entry,
+        tree: &mut T,
+        index: &mut Index,
+        coverage: &dyn Coverage,
+        findings: &mut Findings,
+    ) -> Result<(), TreeError> {
+        match tree.open(&entry.path)? {
+            Some(source) => self.learn_content(&entry.path, source, tree, index),
+            None => {
+                let now = tree.inspect(&entry.path, None)?;
+                self.take_in(entry, now, tree, index, coverage, findings)
+            }
+        }
     }
 
     /// Whether nothing is left to be looked at.
@@ -242,9 +277,22 @@ impl<F: Source> Scan<F> {
         index: &mut Index,
     ) -> Result<(), TreeError> {
         match tree.open(path)? {
-            Some(source) => self.hashing = Some(Hashing::new(path.clone(), source)),
-            None => index.miss(path),
+            Some(source) => self.learn_content(path, source, tree, index),
+            None => {
+                index.miss(path);
+                Ok(())
+            }
         }
+    }
+
+    fn learn_content<T: Tree<Source = F>>(
+        &mut self,
+        path: &EntryPath,
+        source: F,
+        tree: &mut T,
+        index: &mut Index,
+    ) -> Result<(), TreeError> {
+        self.hashing = Some(Hashing::new(path.clone(), source));
         // Small files are the rule: done at once instead of in a step of their own.
         if let Some(mut hashing) = self.hashing.take_if(|hashing| hashing.is_small()) {
             match hashing.step()? {
@@ -386,16 +434,22 @@ impl<F: Source> Hashing<F> {
         index: &mut Index,
     ) -> Result<Option<EntryPath>, TreeError> {
         let mut known = self.source.found().known_with(digest);
-        match tree.inspect(&self.path, None)? {
-            Inspection::Present(now) if !now.seen.stamp.is_same_inode(&known.seen.stamp) => {
-                return Ok(Some(self.path));
+        let opened = Seen {
+            settled: true,
+            ..known.seen
+        };
+        match tree.inspect(&self.path, Some(&opened))? {
+            Inspection::Unchanged => {}
+            Inspection::Present(now) if now.seen.stamp.is_same_inode(&opened.stamp) => {
+                known.seen.settled = false;
             }
-            Inspection::Present(now) => {
-                known.seen.settled &= now.seen.stamp == known.seen.stamp;
-                index.find(self.path, known);
+            Inspection::Present(_) => return Ok(Some(self.path)),
+            Inspection::Absent => {
+                index.miss(&self.path);
+                return Ok(None);
             }
-            Inspection::Absent | Inspection::Unchanged => index.miss(&self.path),
         }
+        index.find(self.path, known);
         Ok(None)
     }
 }

@@ -502,7 +502,31 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             }
             Inspection::Present(found) => found,
         };
-        self.owe_hardening(path);
+        let known = known.filter(|known| may_be_as_known(&found, known));
+        if known.is_none() {
+            self.owe_hardening(path);
+        }
+        let looked = self.examine_found(path, &found, search, place, now)?;
+        let is_as_known = |known: &Known| {
+            let now = self.index.get(path);
+            now.is_some_and(|now| now.same_as(known) && now.seen.stamp == known.seen.stamp)
+        };
+        if !known.as_ref().is_none_or(is_as_known) {
+            self.owe_hardening(path);
+        }
+        Ok(looked)
+    }
+
+    /// Sends what was found where it is not what was announced.
+    fn examine_found(
+        &mut self,
+        path: &EntryPath,
+        found: &Found,
+        search: bool,
+        place: Place,
+        now: Duration,
+    ) -> Result<Looked, TreeError> {
+        let known = self.index.get(path).copied();
         if let Some(above) = self.unannounced_above(path)? {
             // The directory first; it is searched, but not for what travels at other times than itself.
             let lost = self
@@ -524,9 +548,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         // One that was moved away and made anew has other things in it, of which nobody told.
         let is_new = known.is_none_or(|known| !known.seen.stamp.is_same_inode(&found.seen.stamp));
         if found.body == Body::Directory && is_new {
-            self.follow_directory(path, &found, now)?;
+            self.follow_directory(path, found, now)?;
         }
-        self.announce_known(path, &found, found.known_with(Digest::NONE), None, now);
+        self.announce_known(path, found, found.known_with(Digest::NONE), None, now);
         if found.body == Body::Directory && (is_new || search) {
             self.search(path);
         }
@@ -745,6 +769,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             }
         }
     }
+}
+
+/// Whether an entry that was found may be what is known of it, of which the last look settled nothing. What it holds tells:
+/// nobody makes it another and then the same again, its mtime included, within one tick of a clock.
+fn may_be_as_known(found: &Found, known: &Known) -> bool {
+    let is_large = found.body == Body::File && found.seen.stamp.size > INLINE_BYTES as u64;
+    known.seen.stamp == found.seen.stamp && !known.linked && !found.linked && !is_large
 }
 
 /// The operation that brings an entry to what was found.
