@@ -212,6 +212,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         };
         if base == now {
             self.verdict(from, id, Verdict::Taken);
+            self.problems.clear(&Topic::Take(from));
             return self.tell_directories_again(&path, at);
         }
         member.queue.push_back(Item::Offer(Offer {
@@ -389,6 +390,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     fn settle_offer(&mut self, node: NodeId, offer: u64, verdict: Verdict) {
         self.verdict(node, offer, verdict);
         self.drop_incoming(node);
+        if verdict != Verdict::Later {
+            // What still cannot be taken is told again when it is offered again.
+            self.problems.clear(&Topic::Take(node));
+        }
         if let Some(member) = self.intake.members.get_mut(&node) {
             if verdict == Verdict::Later {
                 // It is claimed when it is offered again, if it is still there then.
@@ -586,7 +591,6 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 return self.cannot_take(from, id, &error);
             }
         }
-        self.problems.clear(&Topic::Take(from));
         self.settle_offer(from, id, Verdict::Taken);
         if self.is_two_way(&path) {
             self.announce_taken(from, operation, now);
