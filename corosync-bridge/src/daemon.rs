@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use bmc_replication::{Core, DiskTree, Event, Notice, PlacedTree, Role, StateFile};
-use bmc_sync_config::{SyncConfig, Timing};
+use bmc_sync_config::{Entry, SyncConfig, Timing};
 
 use crate::control_server::ControlServer;
 use crate::link::Link;
@@ -44,8 +44,7 @@ pub(crate) struct Daemon {
     core: Core<PlacedTree<DiskTree>, StateFile>,
     link: Link,
     watcher: Watcher,
-    /// Changes travel from here also while this node is Passive.
-    always_watches: bool,
+    watched: Watched,
     server: ControlServer,
     requests: Requests,
     joining: Joining,
@@ -60,6 +59,27 @@ pub(crate) struct Daemon {
     started: Instant,
 }
 
+/// What is watched in each role: of the paths whose changes travel at once, those whose changes travel from here.
+struct Watched {
+    by_active: Rc<SyncConfig>,
+    /// `None`: nothing is.
+    by_passive: Option<Rc<SyncConfig>>,
+}
+
+impl Watched {
+    fn new(config: &SyncConfig) -> Self {
+        // Everything else is looked at when its time has come.
+        let is_immediate = |entry: &Entry| entry.rule.timing == Timing::Immediate;
+        let offers = |entry: &Entry| is_immediate(entry) && entry.offered_roots().next().is_some();
+        let by_passive = config.only(offers);
+        let has_any = by_passive.roots().next().is_some();
+        Self {
+            by_active: Rc::new(config.only(is_immediate)),
+            by_passive: has_any.then(|| Rc::new(by_passive)),
+        }
+    }
+}
+
 impl Daemon {
     /// Puts the parts together. An Active from before a restart watches from here on.
     pub(crate) fn new(
@@ -72,18 +92,18 @@ impl Daemon {
     ) -> Self {
         let started = Instant::now();
         let role = core.report(Duration::ZERO).role;
-        // Everything else is looked at when its time has come.
-        let watched = config.only(|entry| entry.rule.timing == Timing::Immediate);
-        let mut watcher = Watcher::new(Rc::new(watched));
-        let always_watches = config.offered_roots().next().is_some();
-        if role == Role::Active || always_watches {
-            watcher.start(started);
+        let mut watcher = Watcher::default();
+        let watched = Watched::new(config);
+        match (role, &watched.by_passive) {
+            (Role::Active, _) => watcher.start(&watched.by_active, started),
+            (Role::Passive, Some(offered)) => watcher.start(offered, started),
+            (Role::Passive, None) => {}
         }
         Self {
             core,
             link: Link::new(group, started),
             watcher,
-            always_watches,
+            watched,
             server,
             requests: Requests::default(),
             joining: Joining::default(),
@@ -163,8 +183,11 @@ impl Daemon {
         self.answer_requests();
         self.tell_progress();
         self.answer_joining();
-        if self.role == Role::Passive && !self.always_watches && !self.requests.is_promoting() {
-            self.watcher.stop();
+        if self.role == Role::Passive && !self.requests.is_promoting() {
+            match &self.watched.by_passive {
+                Some(offered) => self.watcher.start(offered, Instant::now()),
+                None => self.watcher.stop(),
+            }
         }
     }
 

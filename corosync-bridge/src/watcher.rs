@@ -15,12 +15,13 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use bmc_sync_config::SyncConfig;
+use bmc_sync_config::{RESERVED_PREFIX, SyncConfig};
 use rustix::fs::inotify::ReadFlags;
 use rustix::io::Errno;
 
@@ -47,11 +48,13 @@ pub(crate) struct Hints {
     pub(crate) everything: bool,
 }
 
-/// Watches the replicated paths between [`Watcher::start`] and [`Watcher::stop`].
-#[derive(Debug)]
+/// Watches what it was told to between [`Watcher::start`] and [`Watcher::stop`].
+#[derive(Debug, Default)]
 pub(crate) struct Watcher {
     config: Rc<SyncConfig>,
     kernel: Option<Kernel>,
+    /// Changes here between two sets of watches were seen by neither, and since when that is to be told.
+    unseen: Option<(BTreeSet<PathBuf>, Instant)>,
     /// Files that were written and not closed, and when they are hinted all the same.
     unsettled: BTreeMap<PathBuf, Instant>,
     blind: Option<Blind>,
@@ -67,22 +70,19 @@ struct Blind {
 }
 
 impl Watcher {
-    /// A watcher that does not watch yet.
-    pub(crate) fn new(config: Rc<SyncConfig>) -> Self {
-        Self {
-            config,
-            kernel: None,
-            unsettled: BTreeMap::new(),
-            blind: None,
-            told: None,
-        }
-    }
-
-    /// Starts to watch; watching already changes nothing. When this returns, every later change is seen.
-    pub(crate) fn start(&mut self, now: Instant) {
-        if self.kernel.is_some() {
+    /// Starts to watch what `config` covers, and nothing else; watching already what it covers changes nothing. When this
+    /// returns, every later change is seen.
+    pub(crate) fn start(&mut self, config: &Rc<SyncConfig>, now: Instant) {
+        if self.kernel.is_some() && Rc::ptr_eq(&self.config, config) {
             return;
         }
+        if self.kernel.is_some() {
+            let stay = |root: &&Path| self.config.covers(root);
+            let roots = config.roots().filter(stay).map(Path::to_owned).collect();
+            self.unseen = Some((roots, now));
+        }
+        self.config = Rc::clone(config);
+        self.unsettled.clear();
         self.watch(now);
     }
 
@@ -100,6 +100,7 @@ impl Watcher {
     /// Stops watching and forgets everything.
     pub(crate) fn stop(&mut self) {
         self.kernel = None;
+        self.unseen = None;
         self.unsettled.clear();
         self.blind = None;
     }
@@ -113,7 +114,8 @@ impl Watcher {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let settled = self.unsettled.values().min().copied();
         let rescan = self.blind.as_ref().map(|blind| blind.next_rescan);
-        settled.into_iter().chain(rescan).min()
+        let unseen = self.unseen.as_ref().map(|(_, since)| *since);
+        settled.into_iter().chain(rescan).chain(unseen).min()
     }
 
     /// What keeps changes from being seen at once.
@@ -124,6 +126,9 @@ impl Watcher {
     /// Takes every hint that is due.
     pub(crate) fn take(&mut self, now: Instant) -> Hints {
         let mut hints = Hints::default();
+        if let Some((roots, _)) = self.unseen.take() {
+            hints.trees = roots;
+        }
         self.read_changes(&mut hints, now);
         while let Some((path, _)) = self.unsettled.iter().find(|(_, due)| **due <= now) {
             let path = path.clone();
@@ -161,7 +166,7 @@ impl Watcher {
                 match change {
                     Change::Lost => {
                         self.stop();
-                        self.start(now);
+                        self.watch(now);
                         hints.everything = true;
                         return;
                     }
@@ -187,10 +192,10 @@ impl Watcher {
             } else {
                 self.hint(&path, hints);
             }
+        } else if !self.config.covers(&path) || name.as_bytes().starts_with(RESERVED_PREFIX.as_bytes()) {
+            // Where content of the sibling's arrives, that tells of each file several times.
         } else if self.is_being_written(&path, detail.flags) {
-            if self.config.covers(&path) {
-                self.unsettled.entry(path).or_insert(now + SETTLE);
-            }
+            self.unsettled.entry(path).or_insert(now + SETTLE);
         } else {
             self.unsettled.remove(&path);
             self.hint(&path, hints);

@@ -131,7 +131,7 @@ impl Daemon {
         let now = Instant::now();
         if core_request == CoreRequest::Promote {
             // The core scans once it is the Active; what changes after that scan has to be seen.
-            self.watcher.start(now);
+            self.watcher.start(&self.watched.by_active, now);
             let report = self.core.report(self.core_now());
             self.requests.copy_before = Some(CopyBefore {
                 sync: report.sync,

@@ -13,6 +13,7 @@ use super::*;
 struct World {
     directory: TempDir,
     watcher: Watcher,
+    config: Rc<SyncConfig>,
     now: Instant,
 }
 
@@ -30,7 +31,8 @@ impl World {
         fs::write(lists.join("list.json"), list).unwrap();
         let config = Rc::new(SyncConfig::load_dir(&lists).unwrap());
         Self {
-            watcher: Watcher::new(config),
+            watcher: Watcher::default(),
+            config,
             directory,
             now: Instant::now(),
         }
@@ -41,7 +43,7 @@ impl World {
         let mut world = Self::new();
         fs::create_dir_all(world.path("var/settings")).unwrap();
         fs::create_dir_all(world.path("etc")).unwrap();
-        world.watcher.start(world.now);
+        world.watcher.start(&world.config, world.now);
         assert_eq!(world.watcher.problem(), None);
         world
     }
@@ -151,7 +153,7 @@ fn a_renamed_directory_is_watched_under_its_new_name_only() {
 #[test]
 fn configured_paths_may_be_missing_and_come_and_go_with_what_leads_to_them() {
     let mut world = World::new();
-    world.watcher.start(world.now);
+    world.watcher.start(&world.config, world.now);
     fs::create_dir_all(world.path("var/settings")).unwrap();
     assert_eq!(world.hints(), ["var/settings/"]);
     world.write("var/settings/a");
@@ -198,7 +200,7 @@ fn a_link_on_the_way_to_a_configured_path_is_not_followed() {
     let mut world = World::new();
     fs::create_dir_all(world.path("outside/settings")).unwrap();
     symlink(world.path("outside"), world.path("var")).unwrap();
-    world.watcher.start(world.now);
+    world.watcher.start(&world.config, world.now);
     world.write("outside/settings/file");
     assert_eq!(world.hints(), [""; 0]);
 }
@@ -238,6 +240,39 @@ fn a_stopped_watcher_sees_nothing_and_forgets_what_was_not_settled() {
 }
 
 #[test]
+fn what_arrives_under_a_temporary_name_is_told_once() {
+    let mut world = World::watching();
+    let temporary = format!("var/settings/{RESERVED_PREFIX}7");
+    world.write(&temporary);
+    assert_eq!(world.hints(), Vec::<String>::new());
+    fs::rename(world.path(&temporary), world.path("var/settings/a")).unwrap();
+    assert_eq!(world.hints(), ["var/settings/a"]);
+}
+
+#[test]
+fn what_is_watched_can_become_less_and_more_and_what_stays_watched_is_looked_at_each_time() {
+    let mut world = World::watching();
+    let all = Rc::clone(&world.config);
+    let root = world.path("etc/hostname");
+    let less = Rc::new(all.only(|entry| entry.path == root));
+    for config in [&less, &all] {
+        world.watcher.start(config, world.now);
+        assert_eq!(world.watcher.deadline(), Some(world.now));
+        assert_eq!(world.hints(), ["etc/hostname/"]);
+        world.write("etc/hostname");
+        world.write("var/settings/a");
+        let seen = if Rc::ptr_eq(config, &less) {
+            vec!["etc/hostname"]
+        } else {
+            vec!["etc/hostname", "var/settings/a"]
+        };
+        assert_eq!(world.hints(), seen);
+    }
+    world.watcher.start(&all, world.now);
+    assert_eq!(world.watcher.deadline(), None);
+}
+
+#[test]
 fn where_the_limit_of_watches_is_reached_everything_is_compared_again_and_again_until_it_is_raised() {
     if std::env::var_os(FEW_WATCHES).is_none() {
         return in_a_world_of_few_watches();
@@ -246,7 +281,7 @@ fn where_the_limit_of_watches_is_reached_everything_is_compared_again_and_again_
     for number in 0..20 {
         fs::create_dir_all(world.path(&format!("var/settings/d{number}"))).unwrap();
     }
-    world.watcher.start(world.now);
+    world.watcher.start(&world.config, world.now);
     let problem = world.watcher.problem().unwrap().to_owned();
     let action = "the limit of inotify watches is reached (sysctl fs.inotify.max_user_watches); \
                   comparing everything every 10 s instead";
@@ -350,7 +385,7 @@ fn a_link_on_the_way_that_becomes_a_directory_is_watched_from_then_on() {
     let mut world = World::new();
     fs::create_dir_all(world.path("outside/settings")).unwrap();
     symlink(world.path("outside"), world.path("var")).unwrap();
-    world.watcher.start(world.now);
+    world.watcher.start(&world.config, world.now);
     fs::remove_file(world.path("var")).unwrap();
     fs::rename(world.path("outside"), world.path("var")).unwrap();
     assert_eq!(world.hints(), ["var/settings/"]);
