@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use bmc_bridge_control::Command;
 
-use super::contender::{Contender, clear};
+use super::contender::{Contender, clear, put_away};
 use super::cost::{self, SLICE, flush};
 use super::{Bench, Line, tunnel};
 use crate::stats::Summary;
@@ -44,8 +44,7 @@ impl Bench<'_> {
             (Contender::BmcHa, Copy::Empty) => {
                 flush(self.lab, self.active)?;
                 // Behind the bridge's back: a Passive watches nothing.
-                self.lab
-                    .run(self.active.sibling(), &["rm", "-r", contender.folder()])?;
+                put_away(self.lab, self.active.sibling(), contender.folder())?;
             }
             (_, Copy::Equal) => self.rsync(contender).map(drop)?,
             (_, Copy::Empty) => {}
