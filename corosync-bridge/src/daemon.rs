@@ -146,7 +146,9 @@ impl Daemon {
                 return;
             }
             // What was found travels while more is looked for.
-            self.send();
+            if self.core.fills_message() {
+                self.send();
+            }
         }
     }
 

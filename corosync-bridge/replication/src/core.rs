@@ -495,6 +495,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.outbox.pop()
     }
 
+    /// Whether as much waits to be sent as goes together. Less is better sent once [`Core::work`] has nothing to do, or
+    /// has had its turn.
+    #[must_use]
+    pub fn fills_message(&self) -> bool {
+        self.outbox.fills_bundle()
+    }
+
     /// Whether [`Core::work`] has something to do.
     #[must_use]
     pub fn has_work(&self, now: Duration) -> bool {

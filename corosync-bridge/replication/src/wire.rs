@@ -8,8 +8,10 @@
 //! another version as a whole and names both versions: it neither replicates to such a member nor waits for it. The
 //! bytes of the version spoken are pinned by `tests/wire_v2.rs`. Magic and version stay where they are for good.
 //!
-//! **Bounds.** Decoding allocates no more than the message holds, and never panics.
+//! **Bounds.** Decoding allocates no more than the message holds, and never panics. A [`Bundle`] holds what it unpacks to,
+//! which is bounded.
 
+mod bundle;
 mod decode;
 mod encode;
 
@@ -21,6 +23,7 @@ use crate::digest::Digest;
 use crate::entry::{Attributes, Kind};
 use crate::{EntryPath, NodeId, Position, Role, Switch, Sync};
 
+pub use bundle::{BUNDLE_BYTES, Bundle};
 pub use decode::WireError;
 
 /// The first bytes of every message.
@@ -553,6 +556,7 @@ mod kind {
     pub(super) const OFFERING: u8 = 20;
     pub(super) const LACKS: u8 = 21;
     pub(super) const TIME: u8 = 24;
+    pub(super) const BUNDLE: u8 = 25;
 }
 
 /// First bytes of each kind of operation.

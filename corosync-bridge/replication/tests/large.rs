@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bmc_replication::{Event, Request, Sync};
 
-use support::{A, B, Node, Pair};
+use support::{A, B, Node, Pair, unpacked};
 
 /// Large enough to be on its way for many turns.
 const LARGE_BYTES: usize = 2 << 20;
@@ -84,7 +84,10 @@ fn work_alone(node: &mut Node, now: Duration) -> usize {
     while node.core.has_work(now) {
         node.core.work(now);
         let messages = std::iter::from_fn(|| node.core.next_message());
-        sent += messages.map(|message| message.len()).sum::<usize>();
+        sent += messages
+            .flat_map(|bytes| unpacked(&bytes))
+            .map(|message| message.len())
+            .sum::<usize>();
     }
     sent
 }

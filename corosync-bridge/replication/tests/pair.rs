@@ -13,7 +13,7 @@ use bmc_replication::digest::Digest;
 use bmc_replication::entry::Attributes;
 use bmc_replication::wire::{Hello, INLINE_BYTES, Message, OfferStage, Operation, Range, SummaryRange};
 use bmc_replication::{Event, NodeId, Position, Request, Role, Switch, Sync};
-use support::{A, B, Node, PERIOD, Pair, path};
+use support::{A, B, Node, PERIOD, Pair, path, unpacked};
 
 #[test]
 fn what_was_there_before_is_on_both_after_the_promotion_and_the_extra_is_gone() {
@@ -537,6 +537,7 @@ fn a_passive_that_takes_nothing_in_is_not_flooded_and_not_waited_for_forever() {
     while a.has_work(now) {
         a.work(now);
         sent += std::iter::from_fn(|| a.next_message())
+            .flat_map(|bytes| unpacked(&bytes))
             .map(|message| message.len())
             .sum::<usize>();
     }

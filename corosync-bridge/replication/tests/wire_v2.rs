@@ -9,8 +9,8 @@ use bmc_replication::chunks::Chunk;
 use bmc_replication::digest::Digest;
 use bmc_replication::entry::{Attributes, FileTime, Kind, Xattr};
 use bmc_replication::wire::{
-    Hello, ManifestEntry, Message, OfferStage, Operation, Range, STRETCH_BYTES, SummaryRange, Verdict,
-    WireError,
+    Bundle, Hello, ManifestEntry, Message, OfferStage, Operation, Range, STRETCH_BYTES, SummaryRange,
+    Verdict, WireError,
 };
 use bmc_replication::{EntryPath, NodeId, Position, Role, Switch, Sync};
 
@@ -543,5 +543,93 @@ fn no_change_of_any_byte_makes_decoding_panic() {
                 }
             }
         }
+    }
+}
+
+/// `Promote { epoch: 7 }` and `Promote { epoch: 8 }`, each behind its length: 18 bytes as they are, then 13 as 18 bytes
+/// before, then 5 as they are.
+const BUNDLE: &str =
+    "424d4352 02 19 00000024 f903 0000000e 424d4352 0202 0000000000000007 1200 50 0000000008";
+
+fn bytes_of(hex: &str) -> Vec<u8> {
+    let digits: String = hex.split_whitespace().collect();
+    let pairs = digits.as_bytes().chunks(2);
+    let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    pairs.map(byte).collect()
+}
+
+fn messages(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let bundle = Bundle::unpack(bytes).unwrap();
+    bundle.messages().map(<[u8]>::to_vec).collect()
+}
+
+fn promotes() -> Vec<Vec<u8>> {
+    [7, 8].map(|epoch| Message::Promote { epoch }.encode()).to_vec()
+}
+
+#[test]
+fn a_bundle_of_another_program_is_unpacked() {
+    let bytes = bytes_of(BUNDLE);
+    assert!(Bundle::is_in(&bytes));
+    assert_eq!(messages(&bytes), promotes());
+}
+
+#[test]
+fn messages_come_out_of_a_bundle_as_they_were_put_in() {
+    let bytes = Bundle::pack(promotes());
+    assert!(Bundle::is_in(&bytes) && bytes.starts_with(&bytes_of("424d4352 02 19 00000024")));
+    assert_eq!(messages(&bytes), promotes());
+}
+
+#[test]
+fn a_message_travels_by_itself_where_packing_gains_nothing() {
+    let content: Vec<u8> = (0..4096_u32)
+        .flat_map(|number| Digest::of(&number.to_be_bytes()).0)
+        .collect();
+    let chunk = |bytes| {
+        let (epoch, transfer, offset) = (1, 1, 0);
+        Message::Chunk {
+            epoch,
+            transfer,
+            offset,
+            bytes,
+        }
+        .encode()
+    };
+    for bytes in [&content[..], &[7; 32]] {
+        assert_eq!(Bundle::pack(vec![chunk(bytes)]), chunk(bytes));
+    }
+    let packed = Bundle::pack(vec![chunk(&[7; 4096])]);
+    assert!(packed.len() < 100, "{} bytes", packed.len());
+    assert_eq!(messages(&packed), [chunk(&[7; 4096])]);
+}
+
+#[test]
+fn a_bundle_in_a_bundle_is_refused() {
+    let inner = Bundle::pack(promotes());
+    let refused = Message::decode(&inner);
+    assert!(matches!(refused, Err(WireError::Value { .. })), "{refused:?}");
+}
+
+#[test]
+fn a_damaged_bundle_is_refused() {
+    let bytes = Bundle::pack(promotes());
+    for length in 0..bytes.len() {
+        assert!(Bundle::unpack(&bytes[..length]).is_err(), "cut to {length}");
+    }
+    assert_eq!(
+        Bundle::unpack(&[&bytes, &[0_u8][..]].concat()),
+        Err(WireError::Packed)
+    );
+}
+
+#[test]
+fn a_bundle_that_claims_to_hold_more_than_it_can_costs_no_memory() {
+    for length in [0, 37, 512 * 1024 + 1, u32::MAX] {
+        let mut bytes = Bundle::pack(promotes());
+        bytes[6..10].copy_from_slice(&length.to_be_bytes());
+        let refused = Bundle::unpack(&bytes).unwrap_err();
+        let is_of_length = refused.to_string().contains("the length of a bundle");
+        assert!(is_of_length || length == 37, "{length}: {refused}");
     }
 }

@@ -7,7 +7,7 @@ use super::{Core, Topic};
 use crate::NodeId;
 use crate::state::StateStore;
 use crate::tree::Tree;
-use crate::wire::{Message, WireError};
+use crate::wire::{Bundle, Message, WireError};
 
 impl<T: Tree, S: StateStore> Core<T, S> {
     pub(super) fn delivered(&mut self, from: NodeId, bytes: &[u8], now: Duration) {
@@ -15,6 +15,25 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if !mine && self.peers.get(from).is_none() {
             return;
         }
+        if !Bundle::is_in(bytes) {
+            return self.message_delivered(from, bytes, now);
+        }
+        // Its messages are all said by one member to the others.
+        if mine {
+            return;
+        }
+        match Bundle::unpack(bytes) {
+            Err(error) => self.undecodable(from, &error),
+            Ok(bundle) => {
+                for message in bundle.messages() {
+                    self.message_delivered(from, message, now);
+                }
+            }
+        }
+    }
+
+    fn message_delivered(&mut self, from: NodeId, bytes: &[u8], now: Duration) {
+        let mine = Some(from) == self.me;
         match Message::decode(bytes) {
             Err(error) => self.undecodable(from, &error),
             Ok(Message::Hello(hello)) => self.hello_delivered(from, hello, now),

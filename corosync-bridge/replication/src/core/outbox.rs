@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use crate::wire::{BUNDLE_BYTES, Bundle};
+
 /// Bytes that may wait. Work that makes messages stops above this, so memory stays bounded however slow the group is.
 const ROOM_BYTES: usize = 256 * 1024;
 
@@ -29,10 +31,25 @@ impl Outbox {
         self.messages.push_back(message);
     }
 
+    /// Whether as much waits as goes together.
+    pub(super) fn fills_bundle(&self) -> bool {
+        self.bytes >= BUNDLE_BYTES
+    }
+
+    /// What CPG carries next: the messages that have waited longest, as many as go together.
     pub(super) fn pop(&mut self) -> Option<Vec<u8>> {
-        let message = self.messages.pop_front()?;
-        self.bytes -= message.len();
-        Some(message)
+        let mut bytes = 0;
+        let fits = |message: &&Vec<u8>| {
+            bytes += message.len();
+            bytes <= BUNDLE_BYTES
+        };
+        let count = self.messages.iter().take_while(fits).count().max(1);
+        let together: Vec<Vec<u8>> = self.messages.drain(..count.min(self.messages.len())).collect();
+        if together.is_empty() {
+            return None;
+        }
+        self.bytes -= together.iter().map(Vec::len).sum::<usize>();
+        Some(Bundle::pack(together))
     }
 
     pub(super) fn clear(&mut self) {

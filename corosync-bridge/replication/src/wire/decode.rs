@@ -39,6 +39,9 @@ pub enum WireError {
         /// What it holds.
         value: u64,
     },
+    /// What was packed cannot be unpacked.
+    #[error("decode a message: what is packed in it cannot be unpacked")]
+    Packed,
     /// Words for people that are not UTF-8.
     #[error("decode a message: its text is not UTF-8")]
     Text,

@@ -19,7 +19,7 @@ mod random;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use bmc_replication::wire::Message;
+use bmc_replication::wire::{Bundle, Message};
 use bmc_replication::{NodeId, Position, State};
 
 use messages::{KINDS, kind_of, some_message};
@@ -31,6 +31,9 @@ const CASES: u64 = 100_000;
 /// Memory that decoding may take for each byte of a message. The most goes to extended attributes with names of two
 /// bytes and no value: 10 bytes on the wire, two empty vectors in memory, and a list of them that has just doubled.
 const MEMORY_PER_BYTE: usize = 16;
+
+/// What a byte of a bundle can stand for.
+const UNPACKED_PER_BYTE: usize = 255;
 
 /// Memory that decoding may take besides: what an error says.
 const MEMORY_BESIDES: usize = 1024;
@@ -89,6 +92,31 @@ fn whatever_comes_is_refused_or_taken_as_it_is_and_costs_no_more_than_it_holds()
             peak <= limit,
             "BMC_PROPERTY_SEED={seed}: {} bytes cost {peak} bytes of memory, more than {limit}",
             bytes.len()
+        );
+    }
+}
+
+#[test]
+fn messages_come_back_from_a_bundle_and_a_damaged_one_costs_no_more_than_it_can_hold() {
+    for seed in seeds().step_by(10) {
+        let mut dice = Dice::new(seed);
+        let some = |dice: &mut Dice| {
+            let content = messages::some_bytes(dice, 300);
+            some_message(dice, &content).encode()
+        };
+        let together: Vec<Vec<u8>> = (0..2 + dice.below(20)).map(|_| some(&mut dice)).collect();
+        let bytes = Bundle::pack(together.clone());
+        let bundle =
+            Bundle::unpack(&bytes).unwrap_or_else(|error| panic!("BMC_PROPERTY_SEED={seed}: {error}"));
+        let unpacked: Vec<&[u8]> = bundle.messages().collect();
+        assert_eq!(unpacked, together, "BMC_PROPERTY_SEED={seed}");
+        let damaged = damage(&mut dice, bytes);
+        let peak = memory::peak_of(|| drop(Bundle::unpack(&damaged)));
+        let limit = damaged.len() * UNPACKED_PER_BYTE + MEMORY_BESIDES;
+        assert!(
+            peak <= limit,
+            "BMC_PROPERTY_SEED={seed}: {} bytes cost {peak} bytes of memory, more than {limit}",
+            damaged.len()
         );
     }
 }

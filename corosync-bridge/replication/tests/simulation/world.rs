@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bmc_replication::coverage::Coverage;
 use bmc_replication::entry::{Attributes, FileTime};
-use bmc_replication::wire::{INLINE_BYTES, Message, Operation, Verdict};
+use bmc_replication::wire::{Bundle, INLINE_BYTES, Message, Operation, Verdict};
 use bmc_replication::{
     Core, Direction, EntryPath, Event, NodeId, Notice, Options, PlacedTree, Placement, Position, Priority,
     Report, Request, Role, Rule, Switch, Sync, Timing,
@@ -438,7 +438,9 @@ impl World {
         }
         while bridge.joined && bridge.outgoing.len() < CPG_ROOM {
             match bridge.core.next_message() {
-                Some(message) => bridge.outgoing.push_back(message),
+                // To a core it makes no difference; to what may happen between two messages it does.
+                Some(bytes) if self.dice.one_in(2) => bridge.outgoing.extend(unpacked(&bytes)),
+                Some(bytes) => bridge.outgoing.push_back(bytes),
                 None => break,
             }
         }
@@ -467,8 +469,10 @@ impl World {
             }
             Some(Delivery::Message(from, bytes)) => {
                 if self.trace {
-                    let text = format!("{:?}", Message::decode(&bytes));
-                    eprintln!("{me} from {from}: {}", text.chars().take(300).collect::<String>());
+                    for message in unpacked(&bytes) {
+                        let text = format!("{:?}", Message::decode(&message));
+                        eprintln!("{me} from {from}: {}", text.chars().take(300).collect::<String>());
+                    }
                 }
                 bridge.core.handle(&Event::Delivered { from, bytes: &bytes }, now);
             }
@@ -487,7 +491,9 @@ impl World {
             return;
         };
         self.spoken_at = self.now;
-        self.count_bulk(from, &message);
+        for message in unpacked(&message) {
+            self.count_bulk(from, &message);
+        }
         for bridge in self.members_of(island) {
             bridge
                 .inbox
@@ -1475,4 +1481,13 @@ fn lower(floor: &mut Floor, to: &Floor) {
         }
         None => false,
     });
+}
+
+/// The messages that CPG carried as `bytes`.
+fn unpacked(bytes: &[u8]) -> Vec<Vec<u8>> {
+    if !Bundle::is_in(bytes) {
+        return vec![bytes.to_vec()];
+    }
+    let bundle = Bundle::unpack(bytes).expect("a core's own bundle");
+    bundle.messages().map(<[u8]>::to_vec).collect()
 }

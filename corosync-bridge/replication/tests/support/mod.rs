@@ -9,10 +9,20 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
+use bmc_replication::wire::Bundle;
 use bmc_replication::{
     Answer, Core, Coverage, DiskTree, EntryPath, Event, NodeId, Notice, Options, PlacedTree, Placement,
     Priority, Report, Request, Rule, StateFile, Sync, Timing,
 };
+
+/// The messages that CPG carried as `bytes`.
+pub(crate) fn unpacked(bytes: &[u8]) -> Vec<Vec<u8>> {
+    if !Bundle::is_in(bytes) {
+        return vec![bytes.to_vec()];
+    }
+    let bundle = Bundle::unpack(bytes).expect("a core's own bundle");
+    bundle.messages().map(<[u8]>::to_vec).collect()
+}
 
 /// Turns after which two quiet cores must have come to rest.
 pub(crate) const TURNS: usize = 100_000;
@@ -217,7 +227,7 @@ impl Pair {
         }
         for (from, bytes) in messages {
             busy = true;
-            *self.sent.borrow_mut() += bytes.len();
+            *self.sent.borrow_mut() += unpacked(&bytes).iter().map(Vec::len).sum::<usize>();
             for (_, node) in self.nodes.iter_mut().filter(|(id, _)| members.contains(id)) {
                 node.core
                     .handle(&Event::Delivered { from, bytes: &bytes }, self.now);
