@@ -57,6 +57,9 @@ const SYNC_EACH: usize = 4096;
 /// Files that are open at once to be synced.
 const SYNC_TOGETHER: usize = 128;
 
+/// Bytes that are asked for beyond the size that a file had, in case that it grew.
+const READ_MORE_BYTES: u64 = 4096;
+
 /// Tries of openat2(2) when a rename elsewhere disturbs it; openat2(2) asks for the repetition.
 const OPEN_TRIES: usize = 64;
 
@@ -704,7 +707,15 @@ impl Source for DiskSource {
             // A hole is not read, but skipped by who asks for it.
             limit = limit.min(self.data_until - self.position);
         }
-        match (&self.file).take(limit).read_to_end(buffer) {
+        // More than is left shows whether it grew.
+        let left = self.found.seen.stamp.size.saturating_sub(self.position);
+        let room = limit.min(left.saturating_add(READ_MORE_BYTES));
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        let before = buffer.len();
+        buffer.resize(before + room, 0);
+        let read = (&self.file).read(&mut buffer[before..]);
+        buffer.truncate(before + read.as_ref().map_or(0, |read| *read));
+        match read {
             Ok(read) => {
                 self.position += u64::try_from(read).unwrap_or(0);
                 Ok(())
