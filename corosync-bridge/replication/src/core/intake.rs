@@ -712,8 +712,12 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 Some(Item::Offer(offer)) => Some(offer.path.clone()),
                 _ => None,
             });
-        let path = awaited.map(|path| path.to_string()).unwrap_or_default();
-        self.problem(Topic::Take(from), format!("take {path} from {from}: {error}"));
+        // Another Passive's counts by now: this one's is not offered again, and no later try would clear the problem.
+        let counts = |path: &EntryPath| !self.is_the_passives(path) || self.is_claimant(from);
+        if awaited.as_ref().is_none_or(counts) {
+            let path = awaited.map(|path| path.to_string()).unwrap_or_default();
+            self.problem(Topic::Take(from), format!("take {path} from {from}: {error}"));
+        }
         self.settle_offer(from, id, Verdict::Later);
     }
 
