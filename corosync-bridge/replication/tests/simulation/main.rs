@@ -16,6 +16,8 @@
 mod clock;
 mod disk;
 mod random;
+#[path = "../support/unpacked.rs"]
+mod unpacked;
 mod world;
 
 use std::panic::AssertUnwindSafe;

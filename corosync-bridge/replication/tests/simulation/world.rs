@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bmc_replication::coverage::Coverage;
 use bmc_replication::entry::{Attributes, FileTime};
-use bmc_replication::wire::{Bundle, INLINE_BYTES, Message, Operation, Verdict};
+use bmc_replication::wire::{INLINE_BYTES, Message, Operation, Verdict};
 use bmc_replication::{
     Core, Direction, EntryPath, Event, NodeId, Notice, Options, PlacedTree, Placement, Position, Priority,
     Report, Request, Role, Rule, Switch, Sync, Timing,
@@ -17,6 +17,7 @@ use bmc_replication::{
 use crate::clock::SimClock;
 use crate::disk::{Contents, Data, Disk, Image, SimState, SimTree, contents};
 use crate::random::Dice;
+use crate::unpacked::unpacked;
 
 /// Messages that Corosync takes from one node before it says "try again".
 const CPG_ROOM: usize = 4;
@@ -1481,13 +1482,4 @@ fn lower(floor: &mut Floor, to: &Floor) {
         }
         None => false,
     });
-}
-
-/// The messages that CPG carried as `bytes`.
-fn unpacked(bytes: &[u8]) -> Vec<Vec<u8>> {
-    if !Bundle::is_in(bytes) {
-        return vec![bytes.to_vec()];
-    }
-    let bundle = Bundle::unpack(bytes).expect("a core's own bundle");
-    bundle.messages().map(<[u8]>::to_vec).collect()
 }

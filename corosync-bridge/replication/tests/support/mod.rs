@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "every test program uses a part of it")]
 
+mod unpacked;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
@@ -9,20 +11,12 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use bmc_replication::wire::Bundle;
 use bmc_replication::{
     Answer, Core, Coverage, DiskTree, EntryPath, Event, NodeId, Notice, Options, PlacedTree, Placement,
     Priority, Report, Request, Rule, StateFile, Sync, Timing,
 };
 
-/// The messages that CPG carried as `bytes`.
-pub(crate) fn unpacked(bytes: &[u8]) -> Vec<Vec<u8>> {
-    if !Bundle::is_in(bytes) {
-        return vec![bytes.to_vec()];
-    }
-    let bundle = Bundle::unpack(bytes).expect("a core's own bundle");
-    bundle.messages().map(<[u8]>::to_vec).collect()
-}
+pub(crate) use unpacked::unpacked;
 
 /// Turns after which two quiet cores must have come to rest.
 pub(crate) const TURNS: usize = 100_000;
