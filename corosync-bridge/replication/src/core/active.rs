@@ -502,16 +502,16 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             }
             Inspection::Present(found) => found,
         };
-        let known = known.filter(|known| may_be_as_known(&found, known));
-        if known.is_none() {
+        let unsettled = known.filter(|known| may_be_as_known(&found, known));
+        if unsettled.is_none() {
             self.owe_hardening(path);
         }
-        let looked = self.examine_found(path, &found, search, place, now)?;
+        let looked = self.examine_found(path, &found, known, search, place, now)?;
         let is_as_known = |known: &Known| {
             let now = self.index.get(path);
             now.is_some_and(|now| now.same_as(known) && now.seen.stamp == known.seen.stamp)
         };
-        if !known.as_ref().is_none_or(is_as_known) {
+        if !unsettled.as_ref().is_none_or(is_as_known) {
             self.owe_hardening(path);
         }
         Ok(looked)
@@ -522,11 +522,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         &mut self,
         path: &EntryPath,
         found: &Found,
+        known: Option<Known>,
         search: bool,
         place: Place,
         now: Duration,
     ) -> Result<Looked, TreeError> {
-        let known = self.index.get(path).copied();
         if let Some(above) = self.unannounced_above(path)? {
             // The directory first; it is searched, but not for what travels at other times than itself.
             let lost = self
