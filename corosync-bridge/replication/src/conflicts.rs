@@ -262,12 +262,9 @@ impl ConflictDirectory {
 
     fn write_xattrs(&self, number: u64, text: &str) -> Result<(), StateError> {
         let path = self.file(number, XATTRS);
-        create(&path)?
-            .write_all(text.as_bytes())
-            .map_err(failed("write", &path))?;
-        File::open(&path)
-            .and_then(|file| file.sync_all())
-            .map_err(failed("sync", &path))
+        let mut file = create(&path)?;
+        file.write_all(text.as_bytes()).map_err(failed("write", &path))?;
+        file.sync_all().map_err(failed("sync", &path))
     }
 
     /// The lines about it come into being whole: by a rename.

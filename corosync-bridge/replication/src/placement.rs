@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use crate::coverage::{Coverage, Direction, Rule};
 use crate::entry::{Attributes, Found, Seen};
-use crate::tree::{Complete, Inspection, Source, Tree, TreeError};
+use crate::tree::{Complete, Inspection, Source, Tree, TreeError, inspect_each};
 use crate::{EntryPath, Role};
 
 /// The configuration as paths of the disk.
@@ -147,10 +147,7 @@ impl<T: Tree> Tree for PlacedTree<T> {
         if directory.is_some_and(|directory| self.placement.coverage.is_uniform(&directory)) {
             return self.tree.inspect_known(entries);
         }
-        let looks = entries
-            .iter()
-            .map(|(path, known)| self.inspect(path, Some(known)));
-        looks.collect()
+        inspect_each(self, entries)
     }
 
     fn list(&mut self, path: &EntryPath) -> Result<Vec<Vec<u8>>, TreeError> {

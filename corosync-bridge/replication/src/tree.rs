@@ -106,10 +106,7 @@ pub trait Tree: std::fmt::Debug {
     /// Looks at known entries of one directory as [`Tree::inspect`] does, and tells of each in their order. What is told to
     /// be unchanged was so when this was called, whatever became of the directory meanwhile.
     fn inspect_known(&mut self, entries: &[(&EntryPath, &Seen)]) -> Vec<Result<Inspection, TreeError>> {
-        let looks = entries
-            .iter()
-            .map(|(path, known)| self.inspect(path, Some(known)));
-        looks.collect()
+        inspect_each(self, entries)
     }
 
     /// Names in the directory `path`, sorted; none when it is not there or not a directory.
@@ -198,4 +195,15 @@ pub trait Tree: std::fmt::Debug {
     /// Nothing more is applied for now, and local programs may change what is there. Gives directories their mtimes
     /// back as [`Tree::sync`] does, as far as that can be done: the next comparison sees what could not.
     fn release(&mut self);
+}
+
+/// Looks at known entries one after the other.
+pub(crate) fn inspect_each<T: Tree + ?Sized>(
+    tree: &mut T,
+    entries: &[(&EntryPath, &Seen)],
+) -> Vec<Result<Inspection, TreeError>> {
+    let looks = entries
+        .iter()
+        .map(|(path, known)| tree.inspect(path, Some(known)));
+    looks.collect()
 }

@@ -44,10 +44,10 @@ impl Outbox {
             bytes <= BUNDLE_BYTES
         };
         let count = self.messages.iter().take_while(fits).count().max(1);
-        let together: Vec<Vec<u8>> = self.messages.drain(..count.min(self.messages.len())).collect();
-        if together.is_empty() {
+        if self.messages.is_empty() {
             return None;
         }
+        let together: Vec<Vec<u8>> = self.messages.drain(..count).collect();
         self.bytes -= together.iter().map(Vec::len).sum::<usize>();
         Some(Bundle::pack(together))
     }
