@@ -105,13 +105,18 @@ impl Change {
         }
     }
 
-    /// Whether it concerns `path`, what is in it, or what it is in.
-    fn concerns(&self, path: &EntryPath) -> bool {
-        let related = |own: &EntryPath| own == path || own.is_beneath(path) || path.is_beneath(own);
-        match self {
-            Self::Set(own, _) | Self::Name(own, _) | Self::Remove(own) => related(own),
-            Self::Rename(from, to, _) => related(from) || related(to),
-        }
+    /// Whether it reaches the disk with `later`, as what came before it: at the same path, above it, or beneath it. With what a
+    /// directory is only the names in it do: no content.
+    fn comes_with(&self, later: &Self) -> bool {
+        let is_directory = matches!(later, Self::Set(_, node) if node.data == Data::Directory);
+        let is_content = matches!(self, Self::Set(_, node) if node.data.is_file());
+        let (own, paths) = (self.paths(), later.paths());
+        let related = |own: &EntryPath, path: &EntryPath| {
+            let is_name = own.parent().as_ref() == Some(path) && !is_content;
+            let reaches_beneath = !is_directory || is_name;
+            own == path || path.is_beneath(own) || own.is_beneath(path) && reaches_beneath
+        };
+        paths.iter().any(|path| own.iter().any(|own| related(own, path)))
     }
 
     fn paths(&self) -> Vec<EntryPath> {
@@ -291,6 +296,30 @@ impl Disk {
         !same && self.set_mtime_above(path, mtime, true)
     }
 
+    /// A local program makes an entry what it is on another disk, where `Some`, and gives the directory above the mtime that it
+    /// had. Returns whether there is that directory.
+    pub(crate) fn copy(&mut self, path: &EntryPath, from: Option<&Node>) -> bool {
+        let mtime = match path.parent() {
+            None => FileTime::default(),
+            Some(above) => match self.directory(&above) {
+                Some(above) => above.attributes.mtime,
+                None => return false,
+            },
+        };
+        match from {
+            None => self.change(Change::Remove(path.clone()), true),
+            Some(node) if node.data == Data::Directory && self.directory(path).is_some() => {
+                self.set_mtime(path, node.attributes.mtime, true);
+            }
+            Some(node) => {
+                let node = self.node(node.data.clone(), node.attributes.clone());
+                self.change(Change::Set(path.clone(), node), true);
+            }
+        }
+        self.set_mtime_above(path, mtime, true);
+        true
+    }
+
     /// A local program removes an entry. Returns whether the mtime of its directory changed with it.
     pub(crate) fn remove(&mut self, path: &EntryPath, mtime: FileTime) -> bool {
         self.change(Change::Remove(path.clone()), true);
@@ -352,19 +381,32 @@ impl Disk {
         self.live.get(path).filter(|node| node.data == Data::Directory)
     }
 
+    /// Where a power cut may bring something else: another file, be it the same.
+    pub(crate) fn undurable(&self) -> BTreeSet<EntryPath> {
+        let paths = self.live.keys().chain(self.durable.keys());
+        let is_durable = |path: &EntryPath| match (self.live.get(path), self.durable.get(path)) {
+            (Some(live), Some(durable)) => {
+                let is_same = live.data == Data::Directory || live.inode == durable.inode;
+                is_same && live.data == durable.data && live.attributes == durable.attributes
+            }
+            (live, durable) => live.is_none() && durable.is_none(),
+        };
+        paths.filter(|path| !is_durable(path)).cloned().collect()
+    }
+
     fn make_durable(&mut self, concerns: impl Fn(&Unsynced) -> bool) {
-        // Earlier changes of the same path, or above or beneath it, reach the disk with a later one; of the other names of
-        // a file only what it holds.
+        // Of the other names of a file only what it holds reaches the disk with it.
         let mut kept = Vec::new();
-        let mut reaching: Vec<EntryPath> = Vec::new();
+        let mut reaching: Vec<&Change> = Vec::new();
         let mut durable = vec![false; self.journal.len()];
         let synced = self.journal.iter().filter(|unsynced| concerns(unsynced));
         let mut files: BTreeSet<u64> = synced.filter_map(|unsynced| unsynced.change.file()).collect();
         for (at, unsynced) in self.journal.iter().enumerate().rev() {
-            if concerns(unsynced) || reaching.iter().any(|path| unsynced.change.concerns(path)) {
+            let change = &unsynced.change;
+            if concerns(unsynced) || reaching.iter().any(|later| change.comes_with(later)) {
                 durable[at] = true;
-                reaching.extend(unsynced.change.paths());
-                files.extend(unsynced.change.file());
+                reaching.push(change);
+                files.extend(change.file());
             }
         }
         for (at, mut unsynced) in std::mem::take(&mut self.journal).into_iter().enumerate() {
@@ -801,7 +843,9 @@ impl Tree for SimTree {
 
     fn remove(&mut self, path: &EntryPath) -> Result<(), TreeError> {
         self.writable("remove", path)?;
-        if self.disk.borrow().live.contains_key(path) {
+        // Where it is gone already, that is made durable.
+        let above = path.parent();
+        if above.is_none_or(|above| self.disk.borrow().directory(&above).is_some()) {
             self.disk.borrow().check_replaced(path, None);
             self.disturb(path);
             self.disturbed

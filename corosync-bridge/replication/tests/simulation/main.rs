@@ -71,6 +71,7 @@ fn whatever_happens_nothing_acknowledged_is_lost_and_peace_brings_equal_copies()
         total.clocks_set += world.tally.clocks_set;
         total.told += world.tally.told;
         total.links += world.tally.links;
+        total.copied += world.tally.copied;
     }
     println!("schedules {seeds:?}: {total:?}");
     if seeds.end - seeds.start >= 100 {
@@ -95,6 +96,7 @@ fn whatever_happens_nothing_acknowledged_is_lost_and_peace_brings_equal_copies()
             ("setting of a clock", total.clocks_set),
             ("word that something was applied", total.told),
             ("hard link", total.links),
+            ("copy by a program beside a Passive", total.copied),
         ] {
             assert!(count > 0, "no {what} ever happened: the schedules prove nothing");
         }

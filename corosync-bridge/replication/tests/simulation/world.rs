@@ -120,6 +120,12 @@ fn is_the_passives(entry: &EntryPath) -> bool {
     *entry == directory || entry.is_beneath(&directory)
 }
 
+/// Whether only the Active's changes of `entry` travel, to the same path.
+fn is_the_actives(entry: &EntryPath) -> bool {
+    let is_placed = [path("/r"), path("/q")].contains(entry);
+    !is_placed && !is_two_way(entry) && !is_the_passives(entry)
+}
+
 fn path(text: &str) -> EntryPath {
     EntryPath::new(text.as_bytes()).expect("a plain path")
 }
@@ -280,6 +286,8 @@ pub(crate) struct Tally {
     pub(crate) told: u64,
     pub(crate) clocks_set: u64,
     pub(crate) links: u64,
+    /// What a program beside a Passive copied from the Active.
+    pub(crate) copied: u64,
 }
 
 impl World {
@@ -342,6 +350,9 @@ impl World {
         self.come_to_rest();
         // What travels at a join only may have changed since.
         self.check_all_is_well(&[path("/j")]);
+        for at in 0..self.nodes.len() {
+            self.copy_from_the_active(at, true);
+        }
         let hardened = self.hardened_whole();
         if let Some(active) = self.active() {
             self.ask(active, Request::FullSync);
@@ -369,7 +380,8 @@ impl World {
             650..=774 => self.write_a_setting(node),
             775..=784 => self.move_a_setting(node),
             785..=789 => self.link_a_setting(node),
-            790..=829 => self.write_where_anyone_may(node),
+            790..=824 => self.write_where_anyone_may(node),
+            825..=829 => self.copy_from_the_active(node, false),
             830..=869 => self.flush(node),
             870..=899 => self.promote_someone(node),
             900..=909 => self.ask(node, Request::Demote),
@@ -387,6 +399,7 @@ impl World {
             997..=999 => self.throw_a_switch(node),
             roll if roll % 64 == 8 => self.move_a_setting(node),
             roll if roll % 64 == 40 => self.link_a_setting(node),
+            roll if roll % 64 == 24 => self.copy_from_the_active(node, false),
             roll if roll % 16 == 0 => self.write_where_anyone_may(node),
             roll if roll % 8 == 0 => self.write_a_setting(node),
             roll if roll % 8 < 4 => self.sequence_message(node),
@@ -720,6 +733,56 @@ impl World {
             if is_passive {
                 self.strayed(&target);
             }
+        }
+    }
+
+    /// Somebody makes beside a Passive, behind the bridge's back, what the Active has: nothing differs then, and nothing is
+    /// durable until the next comparison has found it. Only where no power is cut any more that takes the place of what is the
+    /// same already: that was acknowledged, and a program may not take that back.
+    fn copy_from_the_active(&mut self, at: usize, also_the_same: bool) {
+        let is_passive = self.report(at).is_none_or(|report| report.role == Role::Passive);
+        let Some(active) = self.active().filter(|_| is_passive) else {
+            return;
+        };
+        let source = self.nodes[active].disk.borrow().live.clone();
+        let Node {
+            id,
+            bridge,
+            disk,
+            floor,
+            ..
+        } = &mut self.nodes[at];
+        let mut disk = disk.borrow_mut();
+        let is_worth_it = |path: &&EntryPath| match (disk.live.get(*path), source.get(*path)) {
+            (None, _) | (_, None) => true,
+            (Some(here), Some(there)) => {
+                let versions = [here, there].map(|entry| version(&entry.attributes));
+                versions[0] < versions[1]
+                    || also_the_same && here.data.is_file() && versions[0] == versions[1]
+            }
+        };
+        let paths: BTreeSet<&EntryPath> = source.keys().chain(disk.live.keys()).collect();
+        let paths = paths.into_iter().filter(|path| is_the_actives(path));
+        let mut targets: Vec<EntryPath> = paths.filter(is_worth_it).cloned().collect();
+        if !self.dice.one_in(3) {
+            targets = self.dice.pick(&targets).cloned().into_iter().collect();
+        }
+        for target in targets {
+            let from = source.get(&target);
+            if !disk.copy(&target, from) {
+                continue;
+            }
+            if self.trace {
+                eprintln!("{id}: a program copies {target} from the Active");
+            }
+            // What it removed is not there to be held to, until that is acknowledged again.
+            floor.retain(|path, _| !path.is_beneath(&target) && (*path != target || from.is_some()));
+            let newer = from.map(|from| version(&from.attributes));
+            self.strays.extend(newer.map(|version| (target.clone(), version)));
+            if let Some(bridge) = bridge {
+                bridge.writes_itself(&target, &disk.live);
+            }
+            self.tally.copied += 1;
         }
     }
 
@@ -1390,13 +1453,16 @@ impl World {
             let mut copy = contents(&self.nodes[at].disk.borrow().durable, is_alike);
             copy.remove(&path("/r"));
             let claims = (0..at).all(|before| before == active);
+            let mut undurable = self.nodes[at].disk.borrow().undurable();
+            // Nobody makes durable what a program writes there and nobody asks for.
+            undurable.retain(|path| *path != self::path("/r") && (claims || !is_the_passives(path)));
+            assert!(undurable.is_empty(), "{undurable:?} is not durable on {id}");
             let told = self.nodes[at]
                 .bridge
                 .as_ref()
                 .and_then(|bridge| bridge.told.as_ref());
             if let Some(told) = told {
                 let mut untold = differing(told, &copy);
-                // Nobody makes durable what a program writes there and nobody asks for.
                 untold.retain(|path| claims || !is_the_passives(path));
                 assert!(
                     untold.is_empty(),
