@@ -231,6 +231,39 @@ fn a_renamed_large_file_moves_also_over_another_one() {
 }
 
 #[test]
+fn a_renamed_small_file_leaves_its_old_name_only_once_it_is_at_the_new_one() {
+    for told in [["/s/a", "/s/b"], ["/s/b", "/s/a"]] {
+        let mut pair = Pair::new();
+        pair.write(A, "/s/a", "content");
+        pair.assert_alike();
+        rename(&mut pair, "/s/a", "/s/b", told);
+        while pair.turn() {
+            let there = ["/s/a", "/s/b"].map(|at| pair.read(B, at).is_some());
+            assert_ne!(there, [false; 2], "told of {told:?}");
+        }
+        pair.assert_alike();
+    }
+}
+
+#[test]
+fn what_was_renamed_moves_also_when_its_old_name_is_told_of_first() {
+    let mut pair = pair_with_a_full_directory();
+    rename(&mut pair, "/s/d", "/s/g", ["/s/d", "/s/g"]);
+    pair.settle();
+    let bytes = sent(&pair);
+    rename(
+        &mut pair,
+        "/s/g/e/large",
+        "/s/large",
+        ["/s/g/e/large", "/s/large"],
+    );
+    pair.settle();
+    let more = sent(&pair);
+    assert!(bytes < 2000 && more < 2000, "{bytes} {more}");
+    pair.assert_alike();
+}
+
+#[test]
 fn hard_links_stay_names_of_one_file_however_they_come_about() {
     let mut pair = Pair::new();
     let [file, large] = ["/s/m", "/s/large"].map(|at| pair.nodes[&A].at(at));
@@ -472,6 +505,32 @@ fn a_large_file_that_loses_a_name_unseen_did_not_move_to_another() {
         fs::remove_file(pair.nodes[&A].at(lost)).unwrap();
         let a = pair.nodes.get_mut(&A).unwrap();
         a.core.handle(&Event::RescanAll, Duration::ZERO);
+        pair.assert_alike();
+    }
+}
+
+#[test]
+fn what_was_written_through_the_last_name_is_not_missing_when_that_takes_the_place_of_another() {
+    for told in [["/s/a", "/s/b"], ["/s/b", "/s/a"]] {
+        let mut pair = Pair::new();
+        pair.write(A, "/s/a", "content");
+        let file = pair.nodes[&A].at("/s/a");
+        pair.change(A, "/s/b", |path| fs::hard_link(&file, path).unwrap());
+        pair.assert_alike();
+        fs::remove_file(pair.nodes[&A].at("/s/b")).unwrap();
+        pair.write(A, "/s/a", "newer");
+        let is_newer = |pair: &Pair| {
+            ["/s/a", "/s/b"]
+                .iter()
+                .any(|at| pair.read(B, at).is_some_and(|content| content == b"newer"))
+        };
+        while !is_newer(&pair) {
+            assert!(pair.turn());
+        }
+        rename(&mut pair, "/s/a", "/s/b", told);
+        while pair.turn() {
+            assert!(is_newer(&pair), "told of {told:?}");
+        }
         pair.assert_alike();
     }
 }

@@ -147,7 +147,7 @@ impl<F: Source> Active<F> {
         let mut queue = self.queue;
         while let Some(item) = queue.pop() {
             match item {
-                Item::Path(path) => changes.push_path(path),
+                Item::Path(path) | Item::Gone(path) => changes.push_path(path),
                 Item::Names(directory) => changes.push_names(directory),
                 Item::Tree(top) => changes.push_tree(top),
                 Item::Links(inodes) => inodes.into_iter().for_each(|inode| changes.push_links(inode)),
@@ -417,6 +417,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 self.owe_look_at_names(&path);
                 self.examine_or_retry(path, Place::Queue, now);
             }
+            Some(Item::Gone(path)) => self.look_at_gone(path, now),
             Some(Item::Links(inodes)) => self.find_names(&inodes),
             Some(Item::AnyLink) => self.look_at_all_links(),
             Some(Item::Names(directory)) => self.examine_or_retry(directory, Place::Queue, now),
@@ -484,20 +485,14 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 }
                 return Ok(Looked::Done);
             }
-            Inspection::Absent if place == Place::Queue && self.may_have_moved(path) => {
+            Inspection::Absent if place == Place::Queue && self.index.holds(path) => {
+                if let Some(active) = &mut self.active {
+                    active.queue.push_gone(path.clone());
+                }
                 return Ok(Looked::Later);
             }
             Inspection::Absent => {
-                self.owe_hardening(path);
-                if self.index.holds(path) {
-                    if let Some(before) = known {
-                        self.lose_name(path, &before);
-                    }
-                    self.index.remove(path);
-                    self.send(None, Operation::Remove { path: path.clone() }, now);
-                } else {
-                    self.lose_unknown_name();
-                }
+                self.announce_gone(path, now);
                 return Ok(Looked::Done);
             }
             Inspection::Present(found) => found,
@@ -515,6 +510,36 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             self.owe_hardening(path);
         }
         Ok(looked)
+    }
+
+    /// What was not there any more may have been found elsewhere meanwhile. So what is renamed is told as that, and whatever is
+    /// moved is at its new path before it leaves the old one.
+    fn look_at_gone(&mut self, path: EntryPath, now: Duration) {
+        match self.tree.inspect(&path, None) {
+            Ok(Inspection::Absent) if self.may_have_moved(&path) => {}
+            Ok(Inspection::Absent) => {
+                if self.index.holds(&path) {
+                    self.announce_gone(&path, now);
+                }
+                self.could_read(&path);
+            }
+            Ok(Inspection::Present(_) | Inspection::Unchanged) => {
+                self.examine_or_retry(path, Place::Queue, now);
+            }
+            Err(error) => self.cannot_read(vec![TreeError { path, ..error }], now),
+        }
+    }
+
+    fn announce_gone(&mut self, path: &EntryPath, now: Duration) {
+        self.owe_hardening(path);
+        if !self.index.holds(path) {
+            return self.lose_unknown_name();
+        }
+        if let Some(before) = self.index.get(path).copied() {
+            self.lose_name(path, &before);
+        }
+        self.index.remove(path);
+        self.send(None, Operation::Remove { path: path.clone() }, now);
     }
 
     /// Sends what was found where it is not what was announced.

@@ -11,6 +11,8 @@ use crate::scan::Scan;
 pub(super) enum Item<F> {
     /// An entry may have changed.
     Path(EntryPath),
+    /// Nothing was there any more.
+    Gone(EntryPath),
     /// Names in this directory may have changed, and with them its mtime.
     Names(EntryPath),
     /// Anything here and beneath may have changed.
@@ -33,6 +35,7 @@ pub(super) struct Queue<F> {
     items: VecDeque<Item<F>>,
     waiting: BTreeSet<EntryPath>,
     trees: BTreeSet<EntryPath>,
+    gone: BTreeSet<EntryPath>,
     directories: BTreeSet<EntryPath>,
     links: BTreeSet<Inode>,
     any_link: bool,
@@ -44,6 +47,7 @@ impl<F> Default for Queue<F> {
             items: VecDeque::new(),
             waiting: BTreeSet::new(),
             trees: BTreeSet::new(),
+            gone: BTreeSet::new(),
             directories: BTreeSet::new(),
             links: BTreeSet::new(),
             any_link: false,
@@ -66,6 +70,14 @@ impl<F> Queue<F> {
     pub(super) fn push_tree(&mut self, top: EntryPath) {
         if self.trees.insert(top.clone()) {
             self.items.push_back(Item::Tree(top));
+        }
+    }
+
+    /// Nothing is at `path` any more. What was there may be at another path that waits: it comes after those, but before
+    /// a barrier that was told after it.
+    pub(super) fn push_gone(&mut self, path: EntryPath) {
+        if self.gone.insert(path.clone()) {
+            self.items.push_back(Item::Gone(path));
         }
     }
 
@@ -101,32 +113,47 @@ impl<F> Queue<F> {
     }
 
     pub(super) fn pop(&mut self) -> Option<Item<F>> {
-        if let None | Some(Item::Barrier(_)) = self.items.front() {
-            if !self.links.is_empty() {
-                return Some(Item::Links(std::mem::take(&mut self.links)));
+        loop {
+            if let None | Some(Item::Barrier(_)) = self.items.front() {
+                if let Some(item) = self.pop_late() {
+                    return Some(item);
+                }
             }
-            if std::mem::take(&mut self.any_link) {
-                return Some(Item::AnyLink);
+            let item = self.items.pop_front()?;
+            match &item {
+                Item::Path(path) => {
+                    self.waiting.remove(path);
+                }
+                Item::Tree(top) => {
+                    self.trees.remove(top);
+                }
+                // A barrier came first, and it before that.
+                Item::Gone(path) if !self.gone.remove(path) => continue,
+                Item::Gone(_)
+                | Item::Names(_)
+                | Item::Links(_)
+                | Item::AnyLink
+                | Item::Scan(_)
+                | Item::Barrier(_) => {}
             }
-            if let Some(directory) = self.directories.pop_first() {
-                return Some(Item::Names(directory));
-            }
+            return Some(item);
         }
-        let item = self.items.pop_front()?;
-        match &item {
-            Item::Path(path) => {
-                self.waiting.remove(path);
-            }
-            Item::Tree(top) => {
-                self.trees.remove(top);
-            }
-            Item::Names(_) | Item::Links(_) | Item::AnyLink | Item::Scan(_) | Item::Barrier(_) => {}
+    }
+
+    /// What comes after all that was told.
+    fn pop_late(&mut self) -> Option<Item<F>> {
+        if !self.links.is_empty() {
+            return Some(Item::Links(std::mem::take(&mut self.links)));
         }
-        Some(item)
+        if std::mem::take(&mut self.any_link) {
+            return Some(Item::AnyLink);
+        }
+        let gone = self.gone.pop_first().map(Item::Gone);
+        gone.or_else(|| self.directories.pop_first().map(Item::Names))
     }
 
     /// Entries that wait.
     pub(super) fn waiting(&self) -> usize {
-        self.waiting.len() + self.trees.len() + self.directories.len()
+        self.waiting.len() + self.trees.len() + self.gone.len() + self.directories.len()
     }
 }

@@ -988,7 +988,7 @@ impl World {
             .get(&to)
             .is_some_and(|node| node.data == Data::Directory);
         let mut touched = vec![Hint::new(to, is_tree), Hint::new(from, is_tree)];
-        if self.dice.one_in(3) {
+        if self.dice.one_in(2) {
             touched.reverse();
         }
         if let Some(bridge) = &mut self.nodes[at].bridge {
