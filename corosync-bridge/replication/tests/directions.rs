@@ -372,6 +372,32 @@ fn a_directory_that_was_removed_here_comes_back_with_what_the_active_changed_in_
 }
 
 #[test]
+fn a_directory_that_is_removed_here_keeps_on_the_active_what_is_still_on_its_way() {
+    let mut pair = pair();
+    pair.change(A, "/b/d", |path| fs::create_dir(path).unwrap());
+    pair.settle();
+    let large = vec![7; 100 * INLINE_BYTES];
+    pair.write(A, "/b/d/large", &large);
+    // The directory is told as it is now; the content in it waits for its turn.
+    let told = |pair: &Pair, node| {
+        fs::metadata(pair.nodes[&node].at("/b/d"))
+            .unwrap()
+            .modified()
+            .unwrap()
+    };
+    while told(&pair, A) != told(&pair, B) {
+        assert!(pair.turn());
+    }
+    pair.change(B, "/b/d", |path| fs::remove_dir(path).unwrap());
+    pair.settle();
+    pair.pass(Duration::from_secs(2));
+    for node in [A, B] {
+        let is_there = pair.read(node, "/b/d/large").is_some_and(|copy| copy == large);
+        assert!(is_there, "{node} lost it");
+    }
+}
+
+#[test]
 fn an_exception_that_came_and_went_unseen_leaves_the_mtime_of_its_directory_to_the_active() {
     let mut pair = pair();
     let mtime = |pair: &Pair, node| {

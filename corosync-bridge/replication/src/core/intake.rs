@@ -286,6 +286,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             // A large change of this node's own is on its way first.
             Ok(false) | Err(_) => return self.settle_offer(node, offer.id, Verdict::Later),
         }
+        match self.takes_untold_along(offer) {
+            Ok(false) => {}
+            // The same of one in the directory that is to go.
+            Ok(true) | Err(_) => return self.settle_offer(node, offer.id, Verdict::Later),
+        }
         let here = self.index.get(path).map(Version::from);
         let only_theirs = self.is_the_passives(path);
         if only_theirs && !self.is_claimant(node) {
@@ -330,6 +335,20 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             (Some(known), Inspection::Present(found)) => known.seen.stamp == found.seen.stamp,
             _ => false,
         })
+    }
+
+    /// Whether the directory that is to go has something in it of which nobody was told yet.
+    fn takes_untold_along(&mut self, offer: &Offer) -> Result<bool, TreeError> {
+        let path = &offer.path;
+        let is_directory = |kind: Option<Kind>| kind == Some(Kind::Directory);
+        let goes = is_directory(self.index.get(path).map(|known| known.kind))
+            && !is_directory(offer.now.map(|now| now.kind));
+        if !goes || self.is_the_passives(path) {
+            return Ok(false);
+        }
+        let names = self.tree.list(path)?;
+        let mut children = names.iter().filter_map(|name| path.join(name).ok());
+        Ok(children.any(|child| self.coverage.covers(&child) && self.index.get(&child).is_none()))
     }
 
     fn examine_again(&mut self, node: NodeId) {
