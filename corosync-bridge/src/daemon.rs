@@ -141,13 +141,13 @@ impl Daemon {
         }
         loop {
             let now = self.core_now();
-            self.core.work(now);
-            if began.elapsed() >= TURN || !self.core.has_work(now) {
-                return;
-            }
-            // What was found travels while more is looked for.
-            if self.core.fills_message() {
+            // What was found travels while more is looked for, or made durable.
+            if self.core.sends_first(now) {
                 self.send();
+            }
+            self.core.work(now);
+            if began.elapsed() >= TURN || !self.core.has_work(self.core_now()) {
+                return;
             }
         }
     }

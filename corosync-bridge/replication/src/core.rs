@@ -396,6 +396,13 @@ enum Step {
     Take(NodeId),
 }
 
+impl Step {
+    /// Whether it is done once something is durable.
+    fn waits_for_disk(self) -> bool {
+        matches!(self, Self::Commit | Self::Harden | Self::Keep | Self::Agree)
+    }
+}
+
 impl<T: Tree, S: StateStore> Core<T, S> {
     /// A core over a disk and its remembered state. State that cannot be had is reported as a problem, and the
     /// copy counts as older than any other until it has been compared.
@@ -495,11 +502,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.outbox.pop()
     }
 
-    /// Whether as much waits to be sent as goes together. Less is better sent once [`Core::work`] has nothing to do, or
-    /// has had its turn.
+    /// Whether what waits to be sent goes out before the next work: it is as much as goes together, or that work waits for
+    /// the disk. Anything else is better sent once [`Core::work`] has nothing to do, or has had its turn.
     #[must_use]
-    pub fn fills_message(&self) -> bool {
-        self.outbox.fills_bundle()
+    pub fn sends_first(&self, now: Duration) -> bool {
+        self.outbox.fills_bundle() || self.next_step(now).is_some_and(Step::waits_for_disk)
     }
 
     /// Whether [`Core::work`] has something to do.

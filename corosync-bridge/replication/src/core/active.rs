@@ -26,6 +26,10 @@ const UNHARDENED: usize = 256;
 /// Pause before an entry that could not be read, or a disk that could not be written, is tried again.
 pub(super) const RETRY: Duration = Duration::from_millis(500);
 
+/// How long the own disk waits for the Passives. A change that comes while this disk writes the one before would wait for
+/// it.
+const HARDEN_DELAY: Duration = Duration::from_millis(100);
+
 /// Readings of a small file that changes while it is read, before it is left for later.
 const READINGS: usize = 3;
 
@@ -206,7 +210,14 @@ impl<F: Source> Active<F> {
     }
 
     pub(super) fn deadline(&self) -> Option<Duration> {
-        let times = [self.retry_at, self.harden_at, self.agree_at, self.bulk.deadline()];
+        let hardens_at = self.oldest_sent_at().filter(|_| self.owes_hardening());
+        let times = [
+            self.retry_at,
+            self.harden_at,
+            hardens_at.map(|at| at + HARDEN_DELAY),
+            self.agree_at,
+            self.bulk.deadline(),
+        ];
         times.into_iter().flatten().min()
     }
 
@@ -261,9 +272,9 @@ impl<F: Source> Active<F> {
     }
 
     /// What comes before anything large: a change is sent and made durable while large contents are on their way.
-    fn next_live_step(&self, is_awaited: bool) -> Option<Step> {
+    fn next_live_step(&self, is_awaited: bool, is_taken: bool) -> Option<Step> {
         let hardens = if self.queue.is_empty() {
-            !self.unhardened.is_empty() && !self.harden_all
+            is_taken && !self.unhardened.is_empty() && !self.harden_all
         } else {
             self.unhardened.len() >= UNHARDENED
         };
@@ -277,6 +288,15 @@ impl<F: Source> Active<F> {
 
     fn owes_hardening(&self) -> bool {
         self.harden_at.is_none() && !self.is_hardened(self.mark())
+    }
+
+    fn oldest_sent_at(&self) -> Option<Duration> {
+        self.sent.front().map(|sent| sent.at)
+    }
+
+    /// Whether the Passives have what was sent, or have had their time.
+    fn is_taken(&self, now: Duration) -> bool {
+        self.oldest_sent_at().is_none_or(|at| at + HARDEN_DELAY <= now)
     }
 }
 
@@ -344,13 +364,14 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if self.holds_back() {
             return active.owes_hardening().then_some(Step::Harden);
         }
+        let taken = active.is_taken(now) || self.requests.has_mark();
         if self.outbox.has_room() && self.peers.window_is_open(active.sent_bytes) {
             let bulk = self.next_bulk_step(active, now);
             let offered = self.intake.next().map(Step::Take);
             let awaited = self.awaits_disk(active);
             let live = match self.intake.is_next {
-                true => offered.or_else(|| active.next_live_step(awaited)),
-                false => active.next_live_step(awaited).or(offered),
+                true => offered.or_else(|| active.next_live_step(awaited, taken)),
+                false => active.next_live_step(awaited, taken).or(offered),
             };
             let live = live.filter(|_| bulk.is_none() || active.bulk.lets_pass());
             if live.is_some() {
@@ -360,7 +381,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 return bulk;
             }
         }
-        if active.owes_hardening() {
+        if active.owes_hardening() && taken {
             return Some(Step::Harden);
         }
         self.owes_agreement(active).then_some(Step::Agree)

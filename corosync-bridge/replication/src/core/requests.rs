@@ -198,6 +198,11 @@ impl Requests {
         });
     }
 
+    /// Whether some request waits until what it is about is durable.
+    pub(super) fn has_mark(&self) -> bool {
+        self.pending.iter().any(|pending| pending.mark.is_some())
+    }
+
     fn answer(&mut self, id: u64, outcome: Result<(), Refusal>) {
         self.pending.retain(|pending| pending.id != id);
         self.answers.push(Answer { id, outcome });
