@@ -12,6 +12,9 @@ use crate::digest::{Digest, Hasher};
 /// No chunk but the last before a gap or the end is shorter, in bytes: bounds how many chunks there are.
 pub(crate) const SHORTEST: usize = 4 * 1024;
 
+/// Bytes that say whether a cut falls behind them: each leaves the hash with the 64th after it.
+const COUNTING: usize = u64::BITS as usize;
+
 /// No chunk is longer, in bytes: where nothing says where to cut.
 const LONGEST: usize = 64 * 1024;
 
@@ -91,13 +94,16 @@ impl Chunker {
     /// How many of `bytes` still belong to the chunk under way, and whether it ends there.
     fn next_cut(&mut self, bytes: &[u8]) -> (usize, bool) {
         let room = LONGEST - self.length;
-        for (at, byte) in bytes.iter().take(room).enumerate() {
+        let bytes = &bytes[..bytes.len().min(room)];
+        // What came before the last bytes that count is not even looked at.
+        let skipped = (SHORTEST - COUNTING).saturating_sub(self.length).min(bytes.len());
+        for (at, byte) in bytes.iter().enumerate().skip(skipped) {
             self.gear = (self.gear << 1).wrapping_add(GEAR[usize::from(*byte)]);
             if self.gear & CUT == 0 && self.length + at + 1 >= SHORTEST {
                 return (at + 1, true);
             }
         }
-        (bytes.len().min(room), bytes.len() >= room)
+        (bytes.len(), bytes.len() >= room)
     }
 
     fn cut(&mut self) {

@@ -46,14 +46,14 @@ impl DiskStage {
         })
     }
 
-    /// Lets the disk write while more arrives: the sync at the end then has little left to wait for.
+    /// Lets the disk begin with what it was not asked for yet: the sync at the end then has little left to wait for. What it
+    /// was asked for before may be on the disk, and the advice would have the kernel forget it: the next version would be made
+    /// of what has to be read again.
     fn begin_to_write(&mut self) {
-        if self.length - self.begun >= WRITE_BEHIND_BYTES {
-            let length = NonZeroU64::new(self.length - self.begun);
-            // Only advice: the sync says what failed.
-            let _ = rustix::fs::fadvise(&self.file, self.begun, length, Advice::DontNeed);
-            self.begun = self.length;
-        }
+        let length = NonZeroU64::new(self.length - self.begun);
+        // Only advice: the sync says what failed.
+        let _ = rustix::fs::fadvise(&self.file, self.begun, length, Advice::DontNeed);
+        self.begun = self.length;
     }
 
     /// Directory and name of the temporary file.
@@ -76,7 +76,9 @@ impl Stage for DiskStage {
             source,
         })?;
         self.length += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        self.begin_to_write();
+        if self.length - self.begun >= WRITE_BEHIND_BYTES {
+            self.begin_to_write();
+        }
         Ok(())
     }
 
@@ -99,10 +101,10 @@ impl Drop for DiskStage {
 }
 
 /// Gives each its attributes and makes all durable.
-pub(super) fn seal(batch: Vec<Complete<DiskStage>>) -> Vec<Result<Complete<DiskStage>, TreeError>> {
-    for complete in &batch {
-        // Starts to write it, so that they are written side by side; the sync below says whether that failed.
-        let _ = rustix::fs::fadvise(&complete.stage.file, 0, None, Advice::DontNeed);
+pub(super) fn seal(mut batch: Vec<Complete<DiskStage>>) -> Vec<Result<Complete<DiskStage>, TreeError>> {
+    // So that they are written side by side.
+    for complete in &mut batch {
+        complete.stage.begin_to_write();
     }
     let attributed: Vec<_> = batch
         .iter()
