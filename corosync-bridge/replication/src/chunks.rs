@@ -95,15 +95,17 @@ impl Chunker {
     fn next_cut(&mut self, bytes: &[u8]) -> (usize, bool) {
         let room = LONGEST - self.length;
         let bytes = &bytes[..bytes.len().min(room)];
-        // What came before the last bytes that count is not even looked at.
-        let skipped = (SHORTEST - COUNTING).saturating_sub(self.length).min(bytes.len());
-        for (at, byte) in bytes.iter().enumerate().skip(skipped) {
+        // What came before the last bytes that count is not even looked at, and behind a short chunk nothing is cut.
+        let within = |length: usize| length.saturating_sub(self.length).min(bytes.len());
+        let (counts_from, cuts_from) = (within(SHORTEST - COUNTING), within(SHORTEST - 1));
+        let (before, behind) = bytes.split_at(cuts_from);
+        for byte in &before[counts_from..] {
             self.gear = (self.gear << 1).wrapping_add(GEAR[usize::from(*byte)]);
-            if self.gear & CUT == 0 && self.length + at + 1 >= SHORTEST {
-                return (at + 1, true);
-            }
         }
-        (bytes.len(), bytes.len() >= room)
+        match first_cut(&mut self.gear, behind) {
+            Some(taken) => (cuts_from + taken, true),
+            None => (bytes.len(), bytes.len() >= room),
+        }
     }
 
     fn cut(&mut self) {
@@ -118,6 +120,36 @@ impl Chunker {
         }
         self.gear = 0;
     }
+}
+
+/// Takes `bytes` into the hash up to the first cut, and tells how many those are; all of them where there is no cut.
+///
+/// Two at a time: each sum waits for the one before it, and this halves how many there are.
+fn first_cut(gear: &mut u64, bytes: &[u8]) -> Option<usize> {
+    let mut taken = 0;
+    let mut hash = *gear;
+    let mut pairs = bytes.chunks_exact(2);
+    for pair in &mut pairs {
+        let [first, second] = [pair[0], pair[1]].map(|byte| GEAR[usize::from(byte)]);
+        let one = (hash << 1).wrapping_add(first);
+        hash = (hash << 2).wrapping_add((first << 1).wrapping_add(second));
+        if one & CUT == 0 {
+            return Some(taken + 1);
+        }
+        taken += 2;
+        if hash & CUT == 0 {
+            return Some(taken);
+        }
+    }
+    for byte in pairs.remainder() {
+        hash = (hash << 1).wrapping_add(GEAR[usize::from(*byte)]);
+        taken += 1;
+        if hash & CUT == 0 {
+            return Some(taken);
+        }
+    }
+    *gear = hash;
+    None
 }
 
 /// A run of chunks, and which of `chunks` they are.
@@ -221,6 +253,33 @@ mod tests {
         let whole = chunks(&content, content.len());
         for piece in [1, 100, 4096, 65_537] {
             assert_eq!(chunks(&content, piece), whole);
+        }
+    }
+
+    #[test]
+    fn a_cut_falls_where_the_last_bytes_say_so_and_nowhere_else() {
+        let mut content = noise(400_000);
+        content[100_000..300_000].fill(b'.');
+        let hash = |bytes: &[u8]| {
+            let sum = |hash: u64, byte: &u8| (hash << 1).wrapping_add(GEAR[usize::from(*byte)]);
+            bytes.iter().fold(0, sum)
+        };
+        let says_so = |rest: &[u8], end: usize| hash(&rest[end - COUNTING..end]) & CUT == 0;
+        let mut lengths = Vec::new();
+        let mut rest = &content[..];
+        while !rest.is_empty() {
+            let longest = rest.len().min(LONGEST);
+            let end = (SHORTEST..longest)
+                .find(|end| says_so(rest, *end))
+                .unwrap_or(longest);
+            lengths.push(u32::try_from(end).unwrap());
+            rest = &rest[end..];
+        }
+        assert!(lengths.contains(&u32::try_from(LONGEST).unwrap()));
+        // Odd pieces: a cut falls on either of the bytes that are taken together.
+        for piece in [400_000, 65_536, 4097, 33] {
+            let cut: Vec<u32> = chunks(&content, piece).iter().map(|chunk| chunk.length).collect();
+            assert_eq!(cut, lengths, "in pieces of {piece}");
         }
     }
 
