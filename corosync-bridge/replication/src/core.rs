@@ -372,6 +372,8 @@ enum Step {
     Telling,
     /// Passive: find out, or tell, what a version of a file is made of.
     Signing,
+    /// Passive: go on with the large content that comes.
+    Incoming,
     /// Active: learn what is there before anything is compared.
     BaseScan,
     /// Active: look at what may have changed.
@@ -531,6 +533,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             Some(Step::Commit) => self.commit(),
             Some(Step::Telling) => self.telling_step(),
             Some(Step::Signing) => self.signing_step(),
+            Some(Step::Incoming) => self.incoming_step(),
             Some(Step::BaseScan) => self.base_scan_step(now),
             Some(Step::Change) => self.change_step(now),
             Some(Step::Job) => self.job_step(now),

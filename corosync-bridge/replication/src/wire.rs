@@ -40,9 +40,13 @@ pub const INLINE_BYTES: usize = 64 * 1024;
 /// more than a few of them.
 pub const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Bytes of a content that one [`Message::Copy`] or [`Message::Hole`] stands for, at most: they are read, digested and written
-/// in one go, some milliseconds on a BMC's processor.
+/// Bytes of a content that one [`Message::Hole`] stands for, at most: they are digested in one go, some milliseconds on a BMC's
+/// processor.
 pub const STRETCH_BYTES: u64 = 1024 * 1024;
+
+/// Bytes that one [`Message::Copy`] stands for, at most: they are copied step by step, and each message costs a rotation of
+/// Corosync's token.
+pub const COPY_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Extended attributes of one entry, encoded, in bytes: with path and inline content still one CPG message.
 pub const XATTR_BYTES: usize = 256 * 1024;
@@ -388,7 +392,7 @@ pub enum Message<'a> {
         offset: u64,
         /// Where in the receiver's version it begins, in bytes.
         from: u64,
-        /// How long it is, in bytes: [`STRETCH_BYTES`] at most.
+        /// How long it is, in bytes: [`COPY_BYTES`] at most.
         length: u64,
     },
     /// A piece of a large content that was never written, and reads as zeros.

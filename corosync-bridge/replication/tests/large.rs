@@ -5,6 +5,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::time::Duration;
@@ -259,6 +260,35 @@ fn of_a_large_file_only_what_changed_travels() {
         let sent = *pair.sent.borrow();
         assert!(sent < 40_000, "{what}: {sent} bytes were sent");
     }
+}
+
+#[test]
+fn a_small_change_is_applied_while_the_passive_still_copies_from_its_version() {
+    let mut content = noise(16 << 20);
+    let mut pair = both_have(&content);
+    content[5_000_000..5_004_096].fill(1);
+    pair.write(A, "/s/large", &content);
+    let changed = fs::metadata(pair.nodes[&A].at("/s/large")).unwrap().mtime_nsec();
+    let is_there = |pair: &Pair| fs::metadata(pair.nodes[&B].at("/s/large")).unwrap().mtime_nsec() == changed;
+    // The Passive has told of its version: what comes now is to be copied.
+    while *pair.sent.borrow() < 20_000 {
+        assert!(pair.turn(), "nothing travels");
+    }
+    pair.write(A, "/s/small", "quick");
+    let turns = turns_until(&mut pair, Meanwhile::Nothing, |pair| {
+        pair.read(B, "/s/small").is_some()
+    });
+    assert!(turns <= FEW_TURNS, "it took {turns} turns");
+    let copied = fs::read_dir(pair.nodes[&B].at("/s")).unwrap().map(Result::unwrap);
+    let copied = copied.filter(|entry| entry.file_name().as_bytes().starts_with(b".bmc-ha-replication."));
+    let copied: u64 = copied.map(|entry| entry.metadata().unwrap().len()).sum();
+    assert!(
+        (1..4 << 20).contains(&copied),
+        "{copied} bytes are copied already"
+    );
+    pair.settle();
+    assert!(is_there(&pair));
+    assert!(pair.read(B, "/s/large").unwrap() == content);
 }
 
 #[test]

@@ -9,8 +9,8 @@ use bmc_replication::chunks::Chunk;
 use bmc_replication::digest::Digest;
 use bmc_replication::entry::{Attributes, FileTime, Kind, Xattr};
 use bmc_replication::wire::{
-    Bundle, Hello, ManifestEntry, Message, OfferStage, Operation, Range, STRETCH_BYTES, SummaryRange,
-    Verdict, WireError,
+    Bundle, COPY_BYTES, Hello, ManifestEntry, Message, OfferStage, Operation, Range, STRETCH_BYTES,
+    SummaryRange, Verdict, WireError,
 };
 use bmc_replication::{EntryPath, NodeId, Position, Role, Switch, Sync};
 
@@ -416,7 +416,8 @@ fn a_length_beyond_the_message_is_refused_without_asking_for_memory() {
 #[test]
 fn a_stretch_that_would_keep_the_receiver_busy_is_refused() {
     let (epoch, transfer, offset, from) = (1, 1, 0, 0);
-    for length in [STRETCH_BYTES + 1, u64::MAX] {
+    for beyond in [1, u64::MAX - COPY_BYTES] {
+        let length = COPY_BYTES + beyond;
         let copy = Message::Copy {
             epoch,
             transfer,
@@ -424,6 +425,7 @@ fn a_stretch_that_would_keep_the_receiver_busy_is_refused() {
             from,
             length,
         };
+        let length = STRETCH_BYTES + beyond;
         let hole = Message::Hole {
             epoch,
             transfer,

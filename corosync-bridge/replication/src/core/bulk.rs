@@ -134,6 +134,7 @@ impl<F: Source> Bulk<F> {
             | Step::Commit
             | Step::Telling
             | Step::Signing
+            | Step::Incoming
             | Step::Keep
             | Step::Agree
             | Step::Offer(_) => {}
@@ -253,7 +254,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     pub(super) fn bulk_has_room(&self, active: &Active<T::Source>) -> bool {
-        self.outbox.has_room_for_bulk() && self.peers.bulk_window_is_open(active.sent_bytes)
+        let copied = match &active.bulk.job {
+            Some(Job::Send(sending)) => sending.ends_behind(),
+            _ => None,
+        };
+        self.outbox.has_room_for_bulk()
+            && self.peers.bulk_window_is_open(active.sent_bytes)
+            && copied.is_none_or(|sent_bytes| self.peers.are_near(sent_bytes))
     }
 
     /// A changed file turned out to be large: it waits for its turn. Where an older state of it is on its way, that ends.

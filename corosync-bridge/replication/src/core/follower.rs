@@ -93,7 +93,7 @@ impl<T: Tree> Follower<T> {
     pub(super) fn took(&mut self, step: Step) {
         self.turn = match step {
             Step::Commit | Step::Agree => Turn::Telling,
-            Step::Telling | Step::Signing => Turn::Offers,
+            Step::Telling | Step::Signing | Step::Incoming => Turn::Offers,
             Step::Offer(_) => Turn::Commit,
             _ => return,
         };
@@ -106,7 +106,7 @@ enum Turn {
     /// To make durable what was taken in.
     #[default]
     Commit,
-    /// To tell what the Active asked.
+    /// To tell what the Active asked, or to go on with the content that it sends.
     Telling,
     /// To go on with the own changes.
     Offers,
@@ -118,7 +118,7 @@ pub(super) struct Following {
     pub(super) session: u64,
     /// Last sequence taken in.
     sequence: u64,
-    /// Bytes taken in since the comparison began.
+    /// Bytes that came since the comparison began.
     received: u64,
     /// What was acknowledged.
     told: (u64, u64),
@@ -143,7 +143,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             .map(|_| Step::Telling);
         let signing = self.follower.signing.as_ref().filter(|_| following.is_some());
         let signing = signing.filter(|signing| signing.has_work() && self.outbox.has_room());
-        let telling = telling.or(signing.map(|_| Step::Signing));
+        let incoming = self.follower.incoming.as_ref().filter(|_| following.is_some());
+        let incoming = incoming.filter(|incoming| incoming.has_work());
+        let telling = telling
+            .or(signing.map(|_| Step::Signing))
+            .or(incoming.map(|_| Step::Incoming));
         let commit = following
             .filter(|following| self.owes_commit(following))
             .map(|_| Step::Commit);
@@ -161,8 +165,15 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     fn owes_commit(&self, following: &Following) -> bool {
         let (sequence, received) = following.told;
-        !following.tainted && (following.sequence > sequence || following.received >= received + PACE_BYTES)
+        let taken = self.taken_in(following);
+        !following.tainted && (following.sequence > sequence || taken >= received + PACE_BYTES)
             || !self.follower.batch.is_empty()
+    }
+
+    /// Bytes of the stream that are taken in: not what still has to be put together.
+    fn taken_in(&self, following: &Following) -> u64 {
+        let owed = self.follower.incoming.as_ref().map_or(0, Incoming::owed);
+        following.received.saturating_sub(owed)
     }
 
     /// Follows nobody any more. What is complete is committed; local programs may change anything from here on.
@@ -276,9 +287,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             } => {
                 self.check(&path)?;
                 let incoming = self.follower.incoming.take();
-                let Some(stage) =
-                    incoming.and_then(|incoming| incoming.complete(transfer, &path, size, digest))
-                else {
+                let stage = match incoming {
+                    Some(incoming) => incoming.complete(transfer, &path, size, digest)?,
+                    None => None,
+                };
+                let Some(stage) = stage else {
                     return Err(ApplyError::Content { path });
                 };
                 self.queue(
@@ -501,10 +514,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     /// Makes everything taken in durable, remembers the position, and acknowledges.
     pub(super) fn commit(&mut self) {
         self.place();
-        let Some(following) = &mut self.follower.following else {
+        let Some(following) = &self.follower.following else {
             return;
         };
-        let now = (following.sequence, following.received);
+        let now = (following.sequence, self.taken_in(following));
         if following.tainted || following.told == now {
             return;
         }

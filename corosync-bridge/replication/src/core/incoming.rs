@@ -1,12 +1,25 @@
 //! A large content on its way to a Passive.
+//!
+//! What is to be copied from the version here takes longer than what travels, so it is copied step by step: what comes meanwhile
+//! is applied in between, and what belongs behind it waits. It counts as taken in as far as it was copied.
+
+use std::collections::VecDeque;
 
 use super::Core;
+use super::peers::BULK_WINDOW_BYTES;
 use super::signing::Signing;
 use crate::digest::{Digest, Hasher};
 use crate::state::StateStore;
 use crate::tree::{Source, Stage, Tree, TreeError};
 use crate::wire::CHUNK_BYTES;
 use crate::{EntryPath, NodeId};
+
+/// Bytes that are copied in one step: some milliseconds on a BMC's processor.
+const STEP_BYTES: u64 = 256 * 1024;
+
+/// Weight of the pieces that may wait. An Active that keeps to the window never sends as much; another gets its pieces put
+/// together at once.
+const WAITING_WEIGHT: u64 = 2 * BULK_WINDOW_BYTES;
 
 /// What has arrived of a content, out of sight beside its path.
 #[derive(Debug)]
@@ -15,25 +28,123 @@ pub(super) struct Incoming<G, F> {
     path: EntryPath,
     stage: G,
     hasher: Hasher,
+    /// Bytes of the content that were told of.
     size: u64,
     /// The version that was told of, to copy from.
     version: Option<F>,
+    /// What still has to be put together, in its order.
+    waiting: VecDeque<Waiting>,
+    /// What of it is not taken in yet, as the stream counts.
+    owed: u64,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    piece: Piece,
+    /// Its part of what is owed.
+    weight: u64,
+}
+
+/// A part of a content.
+#[derive(Debug)]
+enum Piece {
+    Bytes(Vec<u8>),
+    /// So many bytes of the version here, from this one on.
+    Copy {
+        from: u64,
+        length: u64,
+    },
+    Hole(u64),
+}
+
+impl Piece {
+    fn length(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            Self::Copy { length, .. } | Self::Hole(length) => *length,
+        }
+    }
 }
 
 impl<G: Stage, F: Source> Incoming<G, F> {
     /// The content, when it is whole and the one that was promised.
-    pub(super) fn complete(self, transfer: u64, path: &EntryPath, size: u64, digest: Digest) -> Option<G> {
+    pub(super) fn complete(
+        mut self,
+        transfer: u64,
+        path: &EntryPath,
+        size: u64,
+        digest: Digest,
+    ) -> Result<Option<G>, TreeError> {
+        while self.has_work() {
+            self.step()?;
+        }
         let is_promised = (self.transfer, &self.path, self.size) == (transfer, path, size);
-        (is_promised && self.hasher.finish() == digest).then_some(self.stage)
+        Ok((is_promised && self.hasher.finish() == digest).then_some(self.stage))
+    }
+
+    pub(super) fn has_work(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// What arrived and is not taken in yet, as the stream counts.
+    pub(super) fn owed(&self) -> u64 {
+        self.owed
+    }
+
+    /// Takes in a piece, which counts `weight` in the stream.
+    fn take(&mut self, piece: Piece, weight: u64) -> Result<(), TreeError> {
+        self.size = self.size.saturating_add(piece.length());
+        if self.waiting.is_empty() && !matches!(piece, Piece::Copy { .. }) {
+            return self.append(piece);
+        }
+        self.waiting.push_back(Waiting { piece, weight });
+        self.owed += weight;
+        while self.owed > WAITING_WEIGHT {
+            self.step()?;
+        }
+        Ok(())
+    }
+
+    /// Puts a bounded part of what waits to the rest.
+    fn step(&mut self) -> Result<(), TreeError> {
+        let Some(mut first) = self.waiting.pop_front() else {
+            return Ok(());
+        };
+        match &mut first.piece {
+            Piece::Copy { from, length } if *length > STEP_BYTES => {
+                let start = *from;
+                let part = first.weight / length.div_ceil(STEP_BYTES);
+                *from = from.saturating_add(STEP_BYTES);
+                *length -= STEP_BYTES;
+                first.weight -= part;
+                self.owed -= part;
+                self.waiting.push_front(first);
+                self.copy(start, STEP_BYTES)
+            }
+            _ => {
+                self.owed -= first.weight;
+                self.append(first.piece)
+            }
+        }
+    }
+
+    fn append(&mut self, piece: Piece) -> Result<(), TreeError> {
+        match piece {
+            Piece::Bytes(bytes) => self.write(&bytes),
+            Piece::Copy { from, length } => self.copy(from, length),
+            Piece::Hole(length) => {
+                self.hasher.update_zeros(length);
+                self.stage.skip(length)
+            }
+        }
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), TreeError> {
         self.hasher.update(bytes);
-        self.size += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         self.stage.write(bytes)
     }
 
-    /// Takes over a part of the version here. What it lacks is noticed at the end: the size will not fit.
+    /// Takes over a part of the version here. What it lacks is noticed at the end: the digest will not fit.
     fn copy(&mut self, from: u64, length: u64) -> Result<(), TreeError> {
         let Some(mut version) = self.version.take() else {
             return Ok(());
@@ -52,12 +163,6 @@ impl<G: Stage, F: Source> Incoming<G, F> {
         }
         self.version = Some(version);
         Ok(())
-    }
-
-    fn skip(&mut self, length: u64) -> Result<(), TreeError> {
-        self.hasher.update_zeros(length);
-        self.size = self.size.saturating_add(length);
-        self.stage.skip(length)
     }
 }
 
@@ -86,6 +191,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                     stage,
                     hasher: Hasher::new(),
                     size: 0,
+                    waiting: VecDeque::new(),
+                    owed: 0,
                     version: signing
                         .filter(|signing| signing.is_of(transfer))
                         .map(Signing::into_source),
@@ -96,24 +203,19 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     pub(super) fn chunk_delivered(&mut self, transfer: u64, offset: u64, bytes: &[u8], length: u64) {
-        self.piece_delivered(transfer, offset, length, |incoming| incoming.write(bytes));
+        self.piece_delivered(transfer, offset, Piece::Bytes(bytes.to_vec()), length);
     }
 
     pub(super) fn copy_delivered(&mut self, transfer: u64, offset: u64, from: u64, copied: u64, length: u64) {
-        self.piece_delivered(transfer, offset, length, |incoming| incoming.copy(from, copied));
+        let piece = Piece::Copy { from, length: copied };
+        self.piece_delivered(transfer, offset, piece, length);
     }
 
     pub(super) fn hole_delivered(&mut self, transfer: u64, offset: u64, skipped: u64, length: u64) {
-        self.piece_delivered(transfer, offset, length, |incoming| incoming.skip(skipped));
+        self.piece_delivered(transfer, offset, Piece::Hole(skipped), length);
     }
 
-    fn piece_delivered(
-        &mut self,
-        transfer: u64,
-        offset: u64,
-        length: u64,
-        append: impl FnOnce(&mut Incoming<T::Stage, T::Source>) -> Result<(), TreeError>,
-    ) {
+    fn piece_delivered(&mut self, transfer: u64, offset: u64, piece: Piece, length: u64) {
         if !self.takes_in(length) {
             return;
         }
@@ -124,7 +226,18 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             // Noticed when the transfer is put in place: its digest will not fit.
             return;
         }
-        if let Err(error) = append(incoming) {
+        let taken = incoming.take(piece, length);
+        self.note_piece(taken);
+    }
+
+    /// Goes on with a content of which something waits.
+    pub(super) fn incoming_step(&mut self) {
+        let taken = self.follower.incoming.as_mut().map_or(Ok(()), Incoming::step);
+        self.note_piece(taken);
+    }
+
+    fn note_piece(&mut self, taken: Result<(), TreeError>) {
+        if let Err(error) = taken {
             self.follower.incoming = None;
             self.taint(&error.into());
         }

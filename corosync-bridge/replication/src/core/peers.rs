@@ -28,10 +28,11 @@ pub(super) const PACE_BYTES: u64 = BULK_WINDOW_BYTES / 4;
 /// busy is paced as what keeps the network busy.
 const COPIED_PER_BYTE: u64 = 4;
 
-/// What a message of so many bytes counts in the stream.
+/// What a message of so many bytes counts in the stream. One to copy counts no more than lets another large one follow, so that
+/// small changes go on.
 pub(super) fn weight(message: &Message<'_>, bytes: usize) -> u64 {
     let copied = match message {
-        Message::Copy { length, .. } => length / COPIED_PER_BYTE,
+        Message::Copy { length, .. } => (length / COPIED_PER_BYTE).min(BULK_WINDOW_BYTES),
         _ => 0,
     };
     u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(copied)
@@ -276,6 +277,11 @@ impl Peers {
     /// Whether every follower is near enough for a piece of a large content.
     pub(super) fn bulk_window_is_open(&self, sent_bytes: u64) -> bool {
         self.furthest_behind(sent_bytes) < BULK_WINDOW_BYTES
+    }
+
+    /// Whether every follower has taken in, but for what it does not tell of, what had been sent at `sent_bytes`.
+    pub(super) fn are_near(&self, sent_bytes: u64) -> bool {
+        self.furthest_behind(sent_bytes) < PACE_BYTES
     }
 
     /// Bytes that the slowest follower has not taken in.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Hello, MAGIC, ManifestEntry, Message, OfferStage, Operation, Range, STRETCH_BYTES, SummaryRange, VERSION,
-    Verdict, kind, operation, stage, verdict,
+    COPY_BYTES, Hello, MAGIC, ManifestEntry, Message, OfferStage, Operation, Range, STRETCH_BYTES,
+    SummaryRange, VERSION, Verdict, kind, operation, stage, verdict,
 };
 use crate::agreed::Version;
 use crate::chunks::Chunk;
@@ -130,13 +130,13 @@ impl<'a> Input<'a> {
                 transfer: self.u64()?,
                 offset: self.u64()?,
                 from: self.u64()?,
-                length: self.stretch()?,
+                length: self.stretch(COPY_BYTES)?,
             }),
             kind::HOLE => Ok(Message::Hole {
                 epoch: self.u64()?,
                 transfer: self.u64()?,
                 offset: self.u64()?,
-                length: self.stretch()?,
+                length: self.stretch(STRETCH_BYTES)?,
             }),
             kind::TIME => Ok(Message::Time {
                 epoch: self.u64()?,
@@ -419,9 +419,9 @@ impl<'a> Input<'a> {
         })
     }
 
-    fn stretch(&mut self) -> Result<u64, WireError> {
+    fn stretch(&mut self, longest: u64) -> Result<u64, WireError> {
         match self.u64()? {
-            length if length <= STRETCH_BYTES => Ok(length),
+            length if length <= longest => Ok(length),
             other => Err(value("the length of a stretch", other)),
         }
     }

@@ -7,7 +7,8 @@ use bmc_replication::chunks::Chunk;
 use bmc_replication::digest::Digest;
 use bmc_replication::entry::{Attributes, FileTime, Kind, Xattr};
 use bmc_replication::wire::{
-    Hello, ManifestEntry, Message, OfferStage, Operation, Range, STRETCH_BYTES, SummaryRange, Verdict,
+    COPY_BYTES, Hello, ManifestEntry, Message, OfferStage, Operation, Range, STRETCH_BYTES, SummaryRange,
+    Verdict,
 };
 use bmc_replication::{EntryPath, NodeId, Position, Role, Switch, Sync};
 
@@ -171,7 +172,7 @@ pub(crate) fn some_message<'a>(dice: &mut Dice, content: &'a [u8]) -> Message<'a
             transfer: dice.next(),
             offset: dice.next(),
             from: dice.next(),
-            length: dice.next() % (STRETCH_BYTES + 1),
+            length: dice.next() % (COPY_BYTES + 1),
         },
         13 => Message::Hole {
             epoch,

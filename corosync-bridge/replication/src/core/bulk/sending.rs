@@ -10,7 +10,7 @@ use crate::delta::Stretch;
 use crate::digest::{Digest, Hasher};
 use crate::state::StateStore;
 use crate::tree::{Source, Tree, TreeError};
-use crate::wire::{CHUNK_BYTES, Message, Operation, STRETCH_BYTES};
+use crate::wire::{CHUNK_BYTES, COPY_BYTES, Message, Operation, STRETCH_BYTES};
 use crate::{EntryPath, NodeId};
 
 /// A content and where it goes.
@@ -37,6 +37,8 @@ pub(super) struct Sending<F> {
     offset: u64,
     /// Where the source is read on.
     position: Option<u64>,
+    /// Bytes of the stream up to the last piece that takes its receiver long.
+    long_until: u64,
 }
 
 /// The digest of the content.
@@ -50,6 +52,12 @@ impl<F: Source> Sending<F> {
     /// Bytes of the content that are still to come.
     pub(super) fn left(&self) -> u64 {
         self.source.found().seen.stamp.size.saturating_sub(self.offset)
+    }
+
+    /// All is told: up to here in the stream the receivers have to be before they are told that it is whole. They would put
+    /// what is left together at once, and keep everything else waiting.
+    pub(super) fn ends_behind(&self) -> Option<u64> {
+        self.plan.is_empty().then_some(self.long_until)
     }
 
     fn digest(&self) -> Digest {
@@ -71,7 +79,7 @@ impl<F: Source> Sending<F> {
         };
         let (message, taken) = match stretch {
             Stretch::Copy { from, length } => {
-                let taken = (*length).min(STRETCH_BYTES);
+                let taken = (*length).min(COPY_BYTES);
                 let copy = Message::Copy {
                     epoch,
                     transfer,
@@ -153,6 +161,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             digest: digest.map_or_else(|| Digesting::UnderWay(Hasher::new()), Digesting::Known),
             offset: 0,
             position: None,
+            long_until: 0,
         }));
     }
 
@@ -177,6 +186,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             },
         };
         self.push_stream(&piece, now);
+        if let (Some(active), Message::Copy { length, .. }) = (&self.active, &piece) {
+            if *length > STRETCH_BYTES {
+                sending.long_until = active.sent_bytes;
+            }
+        }
         self.start(Job::Send(sending));
         Ok(())
     }
