@@ -28,7 +28,6 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Duration;
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, SeekFrom, Stat};
 use rustix::io::Errno;
@@ -42,14 +41,6 @@ use crate::tree::{Complete, Inspection, Source, Tree, TreeError};
 pub use attributes::give_xattrs;
 pub use stage::DiskStage;
 
-/// A stamp this much older than the look at it will differ after any later change: the kernel takes times from a clock
-/// that ticks at least every 10 ms.
-const SETTLED_AFTER: Duration = Duration::from_millis(100);
-
-/// The same where the file system may count whole seconds, as those for raw flash do, and the clock may be in the middle
-/// of one.
-const SETTLED_AFTER_COARSE: Duration = Duration::from_secs(3);
-
 /// Up to this many entries are synced by themselves, above it by syncfs(2), which waits for whatever else anybody wrote
 /// to the file system: that may take seconds.
 const SYNC_EACH: usize = 4096;
@@ -62,6 +53,9 @@ const READ_MORE_BYTES: u64 = 4096;
 
 /// Tries of openat2(2) when a rename elsewhere disturbs it; openat2(2) asks for the repetition.
 const OPEN_TRIES: usize = 64;
+
+/// How what may be a device or pipe by then is opened to be read.
+const TO_READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
 /// Mode of a directory that is made on the way to a configured path.
 const PARENT_MODE: Mode = Mode::from_raw_mode(0o755);
@@ -190,10 +184,9 @@ impl DiskTree {
 
     /// The same of what was seen to be one.
     fn open_to_read(&self, path: &EntryPath) -> Result<(OwnedFd, Stat), Errno> {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
         // Reading a setting must not cost a write to flash. Only its owner or root may ask for that.
-        let fd = match self.open_beneath(path, flags | OFlags::NOATIME) {
-            Err(Errno::PERM) => self.open_beneath(path, flags)?,
+        let fd = match self.open_beneath(path, TO_READ | OFlags::NOATIME) {
+            Err(Errno::PERM) => self.open_beneath(path, TO_READ)?,
             outcome => outcome?,
         };
         let stat = rustix::fs::fstat(&fd)?;
@@ -534,10 +527,10 @@ impl Tree for DiskTree {
         // Where it cannot be opened, the look at each entry tells why.
         let directory = entries.first().and_then(|(path, _)| self.open_parent(path).ok());
         let looks = entries.iter().map(|(path, known)| {
-            let is_unchanged = |directory: &OwnedFd| is_unchanged_in(directory, path.name(), known);
-            match directory.as_ref().is_some_and(is_unchanged) {
-                true => Ok(Inspection::Unchanged),
-                false => self.inspect(path, Some(known)),
+            let look = |directory: &OwnedFd| look_in(directory, path.name(), known);
+            match directory.as_ref().and_then(look) {
+                Some(as_known) => Ok(as_known),
+                None => self.inspect(path, Some(known)),
             }
         });
         looks.collect()
@@ -778,24 +771,28 @@ fn is_unchanged(stat: &Stat, known: &Seen) -> bool {
     known.settled && stamp(stat) == known.stamp
 }
 
-/// Whether the entry `name` of an open directory is surely what it was. A name is no path, and no link is followed: it
+/// The entry `name` of an open directory, where it shows what is known of it. A name is no path, and no link is followed: it
 /// leads nowhere else.
-fn is_unchanged_in(directory: &OwnedFd, name: &[u8], known: &Seen) -> bool {
-    let look = || rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW);
-    known.settled && look().is_ok_and(|stat| is_unchanged(&stat, known))
+fn look_in(directory: &OwnedFd, name: &[u8], known: &Seen) -> Option<Inspection> {
+    let shows_known = |stat: &Stat| stamp(stat) == known.stamp;
+    let look = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).ok();
+    let stat = look.filter(shows_known)?;
+    if known.settled {
+        return Some(Inspection::Unchanged);
+    }
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return None;
+    }
+    let flags = TO_READ | OFlags::NOATIME | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let fd = rustix::fs::openat(directory, name, flags, Mode::empty()).ok()?;
+    let stat = rustix::fs::fstat(&fd).ok().filter(shows_known)?;
+    found(&fd, &stat).ok().map(Inspection::Present)
 }
 
-/// Whether a change from now on would give another ctime than this one. A time with digits below the millisecond is none
-/// that a file system rounded to more than that.
+/// Whether a change from now on would give another ctime than this one.
 fn is_settled(ctime: FileTime) -> bool {
-    let after = match ctime.nanoseconds % 1_000_000 {
-        0 => SETTLED_AFTER_COARSE,
-        _ => SETTLED_AFTER,
-    };
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-    let age = i128::from(now.tv_sec.saturating_sub(ctime.seconds)) * 1_000_000_000 + i128::from(now.tv_nsec)
-        - i128::from(ctime.nanoseconds);
-    u128::try_from(age).is_ok_and(|age| age > after.as_nanos())
+    ctime.has_passed_by(file_time(now.tv_sec, now.tv_nsec))
 }
 
 /// Where no name could be changed, as on a read-only file system, the mtime is what it was and may not be set either.

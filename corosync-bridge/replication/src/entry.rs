@@ -1,5 +1,7 @@
 //! What is known about one file, link or directory.
 
+use std::time::Duration;
+
 use crate::digest::{Digest, Hasher};
 use crate::inodes::Inode;
 
@@ -42,6 +44,29 @@ pub struct FileTime {
     pub seconds: i64,
     /// Nanoseconds within the second, below 1,000,000,000.
     pub nanoseconds: u32,
+}
+
+impl FileTime {
+    /// A change this much later surely gets another time: the kernel takes times from a clock that ticks at least every
+    /// 10 ms.
+    const PASSES_AFTER: Duration = Duration::from_millis(100);
+
+    /// The same where the file system may count whole seconds, as those for raw flash do, and the clock may be in the middle
+    /// of one.
+    const PASSES_AFTER_COARSE: Duration = Duration::from_secs(3);
+
+    /// Whether what happens at `now` gets another time than this one. A time with digits below the millisecond is none that
+    /// a file system rounded to more than that.
+    pub(crate) fn has_passed_by(self, now: Self) -> bool {
+        let after = match self.nanoseconds % 1_000_000 {
+            0 => Self::PASSES_AFTER_COARSE,
+            _ => Self::PASSES_AFTER,
+        };
+        let age = i128::from(now.seconds.saturating_sub(self.seconds)) * 1_000_000_000
+            + i128::from(now.nanoseconds)
+            - i128::from(self.nanoseconds);
+        u128::try_from(age).is_ok_and(|age| age > after.as_nanos())
+    }
 }
 
 /// An extended attribute.
@@ -108,6 +133,13 @@ impl Stamp {
     #[must_use]
     pub fn is_same_inode(&self, other: &Self) -> bool {
         self.inode() == other.inode()
+    }
+
+    /// Whether any later write shows in the stamp, even in the tick of the look: the content is older than the last change of
+    /// the attributes, or of the name, so a write gives another mtime. Nobody sets that back to what it was in the same
+    /// tick.
+    pub(crate) fn shows_writes(&self) -> bool {
+        self.mtime.has_passed_by(self.ctime)
     }
 
     /// Device and inode number.

@@ -146,7 +146,8 @@ impl<F: Source> Scan<F> {
 
     /// Whether it is a file whose last look settled nothing: whatever it shows, it may hold something else.
     fn has_to_be_read(&self, entry: &Entry) -> bool {
-        let is_unsettled = |known: Known| known.kind == Kind::File && !known.seen.settled;
+        let is_open = |seen: Seen| !seen.settled && !seen.stamp.shows_writes();
+        let is_unsettled = |known: Known| known.kind == Kind::File && is_open(known.seen);
         self.mode == Mode::Learn && entry.known.is_some_and(is_unsettled)
     }
 
@@ -201,7 +202,10 @@ impl<F: Source> Scan<F> {
             }
             Inspection::Present(found) if found.body == Body::File => match self.mode {
                 Mode::Tell => findings.differing.push(path.clone()),
-                Mode::Learn => self.learn_file(path, tree, index)?,
+                Mode::Learn => match known.filter(|known| holds_the_same(known, &found)) {
+                    Some(known) => index.find(path.clone(), found.known_with(known.content)),
+                    None => self.learn_file(path, tree, index)?,
+                },
             },
             Inspection::Present(found) => {
                 let now = found.known_with(Digest::NONE);
@@ -319,6 +323,11 @@ impl<F: Source> Scan<F> {
             Err(error) => findings.failed.push(error),
         }
     }
+}
+
+/// Whether what was found holds what is known, whatever became of its attributes.
+fn holds_the_same(known: &Known, found: &Found) -> bool {
+    known.kind == Kind::File && known.seen.stamp == found.seen.stamp && known.seen.stamp.shows_writes()
 }
 
 /// Looks at what is next.
@@ -451,5 +460,80 @@ impl<F: Source> Hashing<F> {
         }
         index.find(self.path, known);
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::rc::Rc;
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::DiskTree;
+    use crate::coverage::Rule;
+
+    /// What a file holds, and what is thought that it holds.
+    const HOLDS: &[u8] = b"content";
+    const THOUGHT: Digest = Digest([7; Digest::BYTES]);
+
+    #[derive(Debug)]
+    struct Everything;
+
+    impl Coverage for Everything {
+        fn roots(&self) -> Vec<EntryPath> {
+            vec![EntryPath::new(b"/s").unwrap()]
+        }
+
+        fn covers(&self, _: &EntryPath) -> bool {
+            true
+        }
+
+        fn rule(&self, _: &EntryPath) -> Rule {
+            Rule::default()
+        }
+    }
+
+    /// What is known after a search of a file that was modified at `modified`, and was seen before its last change had
+    /// settled.
+    fn learnt_of(modified: SystemTime) -> (Digest, Known) {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("s")).unwrap();
+        let at = root.path().join("s/file");
+        fs::write(&at, HOLDS).unwrap();
+        File::options()
+            .write(true)
+            .open(&at)
+            .unwrap()
+            .set_modified(modified)
+            .unwrap();
+        let mut tree = DiskTree::new(root.path(), Rc::new(Everything)).unwrap();
+        let path = EntryPath::new(b"/s/file").unwrap();
+        let Inspection::Present(mut found) = tree.inspect(&path, None).unwrap() else {
+            panic!("it is not there");
+        };
+        found.seen.settled = false;
+        found.attributes.mode = 0;
+        let mut index = Index::default();
+        index.insert(path.clone(), found.known_with(THOUGHT));
+        let mut scan = Scan::new(Mode::Learn, Everything.roots());
+        let mut findings = Findings::default();
+        while !scan.step(&mut tree, &mut index, &Everything, &mut findings) {}
+        assert!(findings.failed.is_empty());
+        let known = *index.get(&path).unwrap();
+        (found.attributes.digest(), known)
+    }
+
+    #[test]
+    fn an_unsettled_file_that_was_modified_long_before_is_looked_at_and_not_read() {
+        let (attributes, known) = learnt_of(SystemTime::now() - Duration::from_secs(3600));
+        assert_eq!(known.content, THOUGHT);
+        assert_ne!(known.attributes, attributes);
+    }
+
+    #[test]
+    fn an_unsettled_file_that_may_have_been_written_in_the_same_moment_is_read() {
+        let (_, known) = learnt_of(SystemTime::now());
+        assert_eq!(known.content, Digest::of(HOLDS));
     }
 }
