@@ -102,9 +102,11 @@ impl Drop for DiskStage {
 
 /// Gives each its attributes and makes all durable.
 pub(super) fn seal(mut batch: Vec<Complete<DiskStage>>) -> Vec<Result<Complete<DiskStage>, TreeError>> {
-    // So that they are written side by side.
-    for complete in &mut batch {
-        complete.stage.begin_to_write();
+    // So that several are written side by side; one alone is written by its sync.
+    if batch.len() > 1 {
+        for complete in &mut batch {
+            complete.stage.begin_to_write();
+        }
     }
     let attributed: Vec<_> = batch
         .iter()
