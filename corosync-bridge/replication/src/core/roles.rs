@@ -277,7 +277,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     fn become_passive(&mut self, cause: RoleCause) {
         let was_active = self.role == Role::Active;
-        let is_durable = |active: &Active<_>| active.is_hardened(active.mark());
+        // Of what cannot be read, what came and went in it is not known either.
+        let is_durable =
+            |active: &Active<_>| active.is_hardened(active.mark()) && active.unreadable().is_none();
         if !self.active.as_ref().is_none_or(is_durable) {
             self.index.undurable = Undurable::Everything;
         }
