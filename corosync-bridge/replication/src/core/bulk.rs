@@ -254,13 +254,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     pub(super) fn bulk_has_room(&self, active: &Active<T::Source>) -> bool {
-        let copied = match &active.bulk.job {
+        let behind = match &active.bulk.job {
             Some(Job::Send(sending)) => sending.ends_behind(),
             _ => None,
         };
         self.outbox.has_room_for_bulk()
             && self.peers.bulk_window_is_open(active.sent_bytes)
-            && copied.is_none_or(|sent_bytes| self.peers.are_near(sent_bytes))
+            && behind.is_none_or(|(receiver, sent_bytes)| self.peers.has_taken(receiver, sent_bytes))
     }
 
     /// A changed file turned out to be large: it waits for its turn. Where an older state of it is on its way, that ends.
@@ -344,6 +344,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 transfer: None,
                 path: path.clone(),
                 target: None,
+                made_by: None,
                 source,
             };
             self.begin_sending(content, vec![Stretch::Data { length }], None, now);

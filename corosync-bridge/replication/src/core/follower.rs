@@ -122,6 +122,8 @@ pub(super) struct Following {
     received: u64,
     /// What was acknowledged.
     told: (u64, u64),
+    /// It was told to copy so much at once that the Active waits until all is taken in.
+    pub(super) is_awaited: bool,
     /// The Active has said that everything of priority 1 was sent.
     essential_closed: bool,
     /// The Active has said that everything was sent.
@@ -166,8 +168,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     fn owes_commit(&self, following: &Following) -> bool {
         let (sequence, received) = following.told;
         let taken = self.taken_in(following);
-        !following.tainted && (following.sequence > sequence || taken >= received + PACE_BYTES)
-            || !self.follower.batch.is_empty()
+        let is_through = following.is_awaited && taken == following.received;
+        let paces = taken >= received + PACE_BYTES || (is_through && taken > received);
+        !following.tainted && (following.sequence > sequence || paces) || !self.follower.batch.is_empty()
     }
 
     /// Bytes of the stream that are taken in: not what still has to be put together.
@@ -205,6 +208,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             sequence,
             received: 0,
             told: (sequence, 0),
+            is_awaited: false,
             essential_closed: false,
             closed: false,
             lacks: false,
@@ -534,6 +538,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
         if let Some(following) = &mut self.follower.following {
             following.told = now;
+            following.is_awaited &= following.received > now.1;
         }
         if self.sync == Sync::InSync {
             self.applied.release();

@@ -11,7 +11,7 @@ use super::signing::Signing;
 use crate::digest::{Digest, Hasher};
 use crate::state::StateStore;
 use crate::tree::{Source, Stage, Tree, TreeError};
-use crate::wire::CHUNK_BYTES;
+use crate::wire::{CHUNK_BYTES, STRETCH_BYTES};
 use crate::{EntryPath, NodeId};
 
 /// Bytes that are copied in one step: some milliseconds on a BMC's processor.
@@ -207,6 +207,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     pub(super) fn copy_delivered(&mut self, transfer: u64, offset: u64, from: u64, copied: u64, length: u64) {
+        if let Some(following) = &mut self.follower.following {
+            following.is_awaited |= copied > STRETCH_BYTES;
+        }
         let piece = Piece::Copy { from, length: copied };
         self.piece_delivered(transfer, offset, piece, length);
     }

@@ -9,7 +9,7 @@ use super::{Core, MemberReport};
 use crate::coverage::Retry;
 use crate::state::StateStore;
 use crate::tree::{Source, Tree};
-use crate::wire::{Hello, Message};
+use crate::wire::{COPY_BYTES, Hello, Message};
 use crate::{NodeId, Role, Sync};
 
 /// Bytes of changes that a Passive may be behind before the Active waits for it. Keeps Corosync's queues short,
@@ -24,15 +24,14 @@ pub(super) const BULK_WINDOW_BYTES: u64 = 512 * 1024;
 /// Bytes that a Passive takes in at most before it tells the Active so although nothing was applied.
 pub(super) const PACE_BYTES: u64 = BULK_WINDOW_BYTES / 4;
 
-/// Bytes that a Passive copies from what it has in about the time that it takes for one that travels: so that what keeps it
-/// busy is paced as what keeps the network busy.
-const COPIED_PER_BYTE: u64 = 4;
+/// Bytes that a Passive copies from what it has count as one that travels: it tells of each of the longest pieces, and four of
+/// them are on their way. It copies them between whatever else comes, so they hold nothing up.
+const COPIED_PER_BYTE: u64 = COPY_BYTES / PACE_BYTES;
 
-/// What a message of so many bytes counts in the stream. One to copy counts no more than lets another large one follow, so that
-/// small changes go on.
+/// What a message of so many bytes counts in the stream.
 pub(super) fn weight(message: &Message<'_>, bytes: usize) -> u64 {
     let copied = match message {
-        Message::Copy { length, .. } => (length / COPIED_PER_BYTE).min(BULK_WINDOW_BYTES),
+        Message::Copy { length, .. } => length / COPIED_PER_BYTE,
         _ => 0,
     };
     u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(copied)
@@ -279,9 +278,14 @@ impl Peers {
         self.furthest_behind(sent_bytes) < BULK_WINDOW_BYTES
     }
 
-    /// Whether every follower has taken in, but for what it does not tell of, what had been sent at `sent_bytes`.
-    pub(super) fn are_near(&self, sent_bytes: u64) -> bool {
-        self.furthest_behind(sent_bytes) < PACE_BYTES
+    /// Whether `node` has told that it has taken in what had been sent at `sent_bytes`, or does not follow any more.
+    pub(super) fn has_taken(&self, node: NodeId, sent_bytes: u64) -> bool {
+        match self.get(node).map(|peer| peer.follow) {
+            Some(Follow::Since {
+                baseline, received, ..
+            }) => sent_bytes <= baseline + received,
+            Some(Follow::Not { .. }) | None => true,
+        }
     }
 
     /// Bytes that the slowest follower has not taken in.

@@ -21,6 +21,8 @@ pub(super) struct Content<F> {
     pub(super) path: EntryPath,
     /// Who lacks it; `None`: it is a change.
     pub(super) target: Option<NodeId>,
+    /// Who makes it from a version of its own.
+    pub(super) made_by: Option<NodeId>,
     pub(super) source: F,
 }
 
@@ -30,6 +32,7 @@ pub(super) struct Sending<F> {
     pub(super) transfer: u64,
     pub(super) path: EntryPath,
     pub(super) target: Option<NodeId>,
+    made_by: Option<NodeId>,
     pub(super) source: F,
     plan: VecDeque<Stretch>,
     digest: Digesting,
@@ -54,10 +57,11 @@ impl<F: Source> Sending<F> {
         self.source.found().seen.stamp.size.saturating_sub(self.offset)
     }
 
-    /// All is told: up to here in the stream the receivers have to be before they are told that it is whole. They would put
-    /// what is left together at once, and keep everything else waiting.
-    pub(super) fn ends_behind(&self) -> Option<u64> {
-        self.plan.is_empty().then_some(self.long_until)
+    /// All is told: who makes it from its version has to be this far in the stream before it is told that it is whole. It would
+    /// copy what is left at once, and keep everything else waiting.
+    pub(super) fn ends_behind(&self) -> Option<(NodeId, u64)> {
+        let made_by = self.made_by.filter(|_| self.plan.is_empty())?;
+        Some((made_by, self.long_until))
     }
 
     fn digest(&self) -> Digest {
@@ -156,6 +160,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             transfer,
             path: content.path,
             target: content.target,
+            made_by: content.made_by,
             source: content.source,
             plan: plan.into(),
             digest: digest.map_or_else(|| Digesting::UnderWay(Hasher::new()), Digesting::Known),

@@ -217,6 +217,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                     transfer: survey.transfer(),
                     path: survey.path,
                     target: survey.target,
+                    made_by: survey.version.as_ref().map(|version| version.of),
                     source: survey.source,
                 };
                 self.begin_sending(content, plan, digest, now);
