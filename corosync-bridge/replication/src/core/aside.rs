@@ -116,6 +116,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             above = directory.parent();
             self.keep_aside(&directory, None, "the Active has changed something in it")?;
             self.lose(&directory);
+            // The one that is made now may get the inode of the one that went, and then looks as if nothing was gone from it.
+            self.suspect_tree(&directory);
         }
         Ok(())
     }
