@@ -3,6 +3,7 @@
 //! What is to be copied from the version here takes longer than what travels, so it is copied step by step: what comes meanwhile
 //! is applied in between, and what belongs behind it waits. It counts as taken in as far as it was copied.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::Core;
@@ -40,15 +41,15 @@ pub(super) struct Incoming<G, F> {
 
 #[derive(Debug)]
 struct Waiting {
-    piece: Piece,
+    piece: Piece<'static>,
     /// Its part of what is owed.
     weight: u64,
 }
 
 /// A part of a content.
 #[derive(Debug)]
-enum Piece {
-    Bytes(Vec<u8>),
+enum Piece<'a> {
+    Bytes(Cow<'a, [u8]>),
     /// So many bytes of the version here, from this one on.
     Copy {
         from: u64,
@@ -57,11 +58,20 @@ enum Piece {
     Hole(u64),
 }
 
-impl Piece {
+impl Piece<'_> {
     fn length(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
             Self::Copy { length, .. } | Self::Hole(length) => *length,
+        }
+    }
+
+    /// The same, to be kept.
+    fn into_owned(self) -> Piece<'static> {
+        match self {
+            Self::Bytes(bytes) => Piece::Bytes(Cow::Owned(bytes.into_owned())),
+            Self::Copy { from, length } => Piece::Copy { from, length },
+            Self::Hole(length) => Piece::Hole(length),
         }
     }
 }
@@ -92,11 +102,12 @@ impl<G: Stage, F: Source> Incoming<G, F> {
     }
 
     /// Takes in a piece, which counts `weight` in the stream.
-    fn take(&mut self, piece: Piece, weight: u64) -> Result<(), TreeError> {
+    fn take(&mut self, piece: Piece<'_>, weight: u64) -> Result<(), TreeError> {
         self.size = self.size.saturating_add(piece.length());
         if self.waiting.is_empty() && !matches!(piece, Piece::Copy { .. }) {
             return self.append(piece);
         }
+        let piece = piece.into_owned();
         self.waiting.push_back(Waiting { piece, weight });
         self.owed += weight;
         while self.owed > WAITING_WEIGHT {
@@ -128,7 +139,7 @@ impl<G: Stage, F: Source> Incoming<G, F> {
         }
     }
 
-    fn append(&mut self, piece: Piece) -> Result<(), TreeError> {
+    fn append(&mut self, piece: Piece<'_>) -> Result<(), TreeError> {
         match piece {
             Piece::Bytes(bytes) => self.write(&bytes),
             Piece::Copy { from, length } => self.copy(from, length),
@@ -203,7 +214,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     pub(super) fn chunk_delivered(&mut self, transfer: u64, offset: u64, bytes: &[u8], length: u64) {
-        self.piece_delivered(transfer, offset, Piece::Bytes(bytes.to_vec()), length);
+        self.piece_delivered(transfer, offset, Piece::Bytes(bytes.into()), length);
     }
 
     pub(super) fn copy_delivered(&mut self, transfer: u64, offset: u64, from: u64, copied: u64, length: u64) {
@@ -218,7 +229,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.piece_delivered(transfer, offset, Piece::Hole(skipped), length);
     }
 
-    fn piece_delivered(&mut self, transfer: u64, offset: u64, piece: Piece, length: u64) {
+    fn piece_delivered(&mut self, transfer: u64, offset: u64, piece: Piece<'_>, length: u64) {
         if !self.takes_in(length) {
             return;
         }
