@@ -93,6 +93,8 @@ struct Sent {
 pub(super) enum Place {
     /// With all changes.
     Queue,
+    /// Behind all changes that the kernel had told of when it was gone.
+    Gone,
     /// With the large contents: it is its turn to be sent.
     Bulk,
 }
@@ -438,7 +440,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 self.owe_look_at_names(&path);
                 self.examine_or_retry(path, Place::Queue, now);
             }
-            Some(Item::Gone(path)) => self.look_at_gone(path, now),
+            Some(Item::Gone(path)) => self.examine_or_retry(path, Place::Gone, now),
             Some(Item::Links(inodes)) => self.find_names(&inodes),
             Some(Item::AnyLink) => self.look_at_all_links(),
             Some(Item::Names(directory)) => self.examine_or_retry(directory, Place::Queue, now),
@@ -506,16 +508,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 }
                 return Ok(Looked::Done);
             }
-            Inspection::Absent if place == Place::Queue && self.index.holds(path) => {
-                if let Some(active) = &mut self.active {
-                    active.queue.push_gone(path.clone());
-                }
-                return Ok(Looked::Later);
-            }
-            Inspection::Absent => {
-                self.announce_gone(path, now);
-                return Ok(Looked::Done);
-            }
+            Inspection::Absent => return Ok(self.examine_gone(path, place, now)),
             Inspection::Present(found) => found,
         };
         let unsettled = known.filter(|known| may_be_as_known(&found, known));
@@ -533,22 +526,23 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         Ok(looked)
     }
 
-    /// What was not there any more may have been found elsewhere meanwhile. So what is renamed is told as that, and whatever is
-    /// moved is at its new path before it leaves the old one.
-    fn look_at_gone(&mut self, path: EntryPath, now: Duration) {
-        match self.tree.inspect(&path, None) {
-            Ok(Inspection::Absent) if self.may_have_moved(&path) => {}
-            Ok(Inspection::Absent) => {
-                if self.index.holds(&path) {
-                    self.announce_gone(&path, now);
+    /// Nothing is at `path`. What was there may yet be found elsewhere: so what is renamed is told as that, and whatever is moved
+    /// is at its new path before it leaves the old one.
+    fn examine_gone(&mut self, path: &EntryPath, place: Place, now: Duration) -> Looked {
+        let is_announced = self.index.holds(path);
+        match place {
+            Place::Queue if is_announced => {
+                if let Some(active) = &mut self.active {
+                    active.queue.push_gone(path.clone());
                 }
-                self.could_read(&path);
+                return Looked::Later;
             }
-            Ok(Inspection::Present(_) | Inspection::Unchanged) => {
-                self.examine_or_retry(path, Place::Queue, now);
-            }
-            Err(error) => self.cannot_read(vec![TreeError { path, ..error }], now),
+            Place::Gone if self.may_have_moved(path) => return Looked::Later,
+            // It was found elsewhere.
+            Place::Gone if !is_announced => {}
+            Place::Queue | Place::Gone | Place::Bulk => self.announce_gone(path, now),
         }
+        Looked::Done
     }
 
     fn announce_gone(&mut self, path: &EntryPath, now: Duration) {
@@ -673,7 +667,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 self.announce_file(path, &found, found.known_with(digest), Some(&bytes), now)?;
                 Ok(Looked::Done)
             }
-            Content::Large(source) if place == Place::Queue => {
+            Content::Large(source) if place != Place::Bulk => {
                 self.expect_move(path, &source.found().seen.stamp);
                 self.wait_in_bulk(path, &source, now)
             }
@@ -689,7 +683,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     fn look_later(&mut self, path: &EntryPath, place: Place) {
         let Some(active) = &mut self.active else { return };
         match place {
-            Place::Queue => active.queue.push_front(vec![path.clone()]),
+            Place::Queue | Place::Gone => active.queue.push_front(vec![path.clone()]),
             Place::Bulk => active.bulk.push_front(path.clone()),
         }
     }
