@@ -192,6 +192,19 @@ fn what_changed_in_a_directory_while_it_was_renamed_is_not_missed() {
 }
 
 #[test]
+fn a_flush_covers_what_was_removed_in_a_directory_before_that_was_renamed() {
+    let mut pair = pair_with_a_full_directory();
+    pair.change(A, "/s/d/file3", |path| fs::remove_file(path).unwrap());
+    rename(&mut pair, "/s/d", "/s/a", ["/s/a", "/s/d"]);
+    pair.ask_without_waiting(A, Request::Flush);
+    while pair.nodes[&A].answers.is_empty() {
+        assert!(pair.turn(), "the flush was not answered");
+    }
+    assert!(pair.read(B, "/s/a/file3").is_none());
+    pair.assert_alike();
+}
+
+#[test]
 fn what_is_in_a_directory_that_was_made_anew_does_not_move_with_the_old_one() {
     let mut pair = pair_with_a_full_directory();
     let [d, moved] = ["/s/d", "/s/moved"].map(|at| pair.nodes[&A].at(at));

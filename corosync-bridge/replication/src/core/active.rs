@@ -587,11 +587,12 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
         // One that was moved away and made anew has other things in it, of which nobody told.
         let is_new = known.is_none_or(|known| !known.seen.stamp.is_same_inode(&found.seen.stamp));
-        if found.body == Body::Directory && is_new {
-            self.follow_directory(path, found, now)?;
-        }
+        let is_directory = found.body == Body::Directory;
+        let is_moved = is_directory && is_new && self.follow_directory(path, found, now)?;
         self.announce_known(path, found, found.known_with(Digest::NONE), None, now);
-        if found.body == Body::Directory && (is_new || search) {
+        if is_moved {
+            self.search_at_once(path);
+        } else if is_directory && (is_new || search) {
             self.search(path);
         }
         Ok(Looked::Done)
@@ -615,6 +616,14 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     fn search(&mut self, directory: &EntryPath) {
         if let Some(active) = &mut self.active {
             active.queue.push_tree(directory.clone());
+        }
+    }
+
+    /// What was told of where `directory` was before belongs to the barriers that wait.
+    fn search_at_once(&mut self, directory: &EntryPath) {
+        if let Some(active) = &mut self.active {
+            let search = Scan::new(Mode::Tell, vec![directory.clone()]);
+            active.queue.push_scan_front(search);
         }
     }
 

@@ -21,21 +21,22 @@ use crate::wire::Operation;
 const PROOFS: usize = 16;
 
 impl<T: Tree, S: StateStore> Core<T, S> {
-    /// The directory that was `found` at `path` is new there: if it was moved, it is told so.
+    /// The directory that was `found` at `path` is new there: if it was moved, it is told so. Returns whether it was.
     pub(super) fn follow_directory(
         &mut self,
         path: &EntryPath,
         found: &Found,
         now: Duration,
-    ) -> Result<(), TreeError> {
+    ) -> Result<bool, TreeError> {
         let Some(from) = self.moved_from(path, &found.seen.stamp, Kind::Directory)? else {
-            return Ok(());
+            return Ok(false);
         };
         let is_uniform = [path, &from].iter().all(|end| self.coverage.is_uniform(end));
-        if is_uniform && self.still_holds(&from, path)? {
+        let is_moved = is_uniform && self.still_holds(&from, path)?;
+        if is_moved {
             self.announce_move(&from, path, now);
         }
-        Ok(())
+        Ok(is_moved)
     }
 
     /// The file at `path` was found to be `known`: if it was moved, it is told so.
