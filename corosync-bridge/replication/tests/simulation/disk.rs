@@ -13,6 +13,7 @@ use bmc_replication::record_log::Medium;
 use bmc_replication::state::{State, StateError, StateStore};
 use bmc_replication::tree::{Complete, Inspection, Source, Stage, Tree, TreeError};
 
+use crate::inodes::Inodes;
 use crate::random::Dice;
 use crate::world::{Version, is_two_way, version};
 
@@ -200,7 +201,7 @@ pub(crate) struct Disk {
     state: Option<State>,
     digests: Log,
     boot: u64,
-    inodes: u64,
+    pub(crate) inodes: Inodes,
     /// Numbers the mtimes that directories get because names in them changed.
     disturbances: u32,
     pub(crate) now_ms: u64,
@@ -253,12 +254,35 @@ impl Disk {
     }
 
     fn node(&mut self, data: Data, attributes: Attributes) -> Node {
-        self.inodes += 1;
+        let taken = self.taken_inodes(data.is_file());
         Node {
             data,
             attributes,
-            inode: self.inodes,
+            inode: self.inodes.hand_out(taken),
             ctime: self.tick(),
+        }
+    }
+
+    /// Numbers that nothing new can have. A file is known by its number in the journal too, so it gets none of a file of which a
+    /// power cut may bring anything back.
+    fn taken_inodes(&self, for_file: bool) -> BTreeSet<u64> {
+        let mut taken: BTreeSet<u64> = self.live.values().map(|node| node.inode).collect();
+        if for_file {
+            let files = self.durable.values().filter(|node| node.data.is_file());
+            taken.extend(files.map(|node| node.inode));
+            taken.extend(self.journal.iter().filter_map(|unsynced| unsynced.change.file()));
+        }
+        taken
+    }
+
+    /// A power cut brought back what had the number of something else before: no file system does that.
+    fn part_inodes(&mut self) {
+        let files = self.durable.values().filter(|node| node.data.is_file());
+        let mut taken: BTreeSet<u64> = files.map(|node| node.inode).collect();
+        for node in self.durable.values_mut().filter(|node| !node.data.is_file()) {
+            if !taken.insert(node.inode) {
+                node.inode = self.inodes.hand_out_new();
+            }
         }
     }
 
@@ -448,6 +472,7 @@ impl Disk {
             change.apply(&mut self.durable);
         }
         self.generation += 1;
+        self.part_inodes();
         self.live = self.durable.clone();
         let unsynced = self.agreed.bytes.len() - self.agreed_durable;
         self.agreed
@@ -586,7 +611,12 @@ impl SimTree {
             *mtime = attributes.mtime;
         }
         let mut disk = self.disk.borrow_mut();
-        let node = disk.node(data, attributes.clone());
+        let stays = disk.directory(path).filter(|_| data == Data::Directory);
+        let stays = stays.map(|directory| directory.inode);
+        let mut node = disk.node(data, attributes.clone());
+        if let Some(inode) = stays {
+            node.inode = inode;
+        }
         let seen = disk.seen(&node);
         disk.check_replaced(path, Some(&node));
         let placed = (path.clone(), version(&node.attributes));
@@ -611,6 +641,7 @@ pub(crate) struct SimSource {
     opened: Vec<u8>,
     found: Found,
     offset: usize,
+    _held: Rc<u64>,
 }
 
 impl Source for SimSource {
@@ -716,17 +747,19 @@ impl Tree for SimTree {
 
     fn open(&mut self, path: &EntryPath) -> Result<Option<SimSource>, TreeError> {
         self.readable("open", path)?;
-        self.disk.borrow_mut().opened += 1;
-        let disk = self.disk.borrow();
-        Ok(disk.live.get(path).and_then(|node| match &node.data {
-            Data::File(bytes) => Some(SimSource {
-                disk: Rc::clone(&self.disk),
-                path: path.clone(),
-                opened: bytes.clone(),
-                found: disk.found(node),
-                offset: 0,
-            }),
-            Data::Directory | Data::Link(_) => None,
+        let mut disk = self.disk.borrow_mut();
+        disk.opened += 1;
+        let Some((node, Data::File(bytes))) = disk.live.get(path).map(|node| (node, &node.data)) else {
+            return Ok(None);
+        };
+        let (opened, found, inode) = (bytes.clone(), disk.found(node), node.inode);
+        Ok(Some(SimSource {
+            disk: Rc::clone(&self.disk),
+            path: path.clone(),
+            opened,
+            found,
+            offset: 0,
+            _held: disk.inodes.hold(inode),
         }))
     }
 

@@ -15,6 +15,7 @@
 
 mod clock;
 mod disk;
+mod inodes;
 mod random;
 #[path = "../support/unpacked.rs"]
 mod unpacked;
@@ -72,6 +73,7 @@ fn whatever_happens_nothing_acknowledged_is_lost_and_peace_brings_equal_copies()
         total.told += world.tally.told;
         total.links += world.tally.links;
         total.copied += world.tally.copied;
+        total.reused_inodes += world.tally.reused_inodes;
     }
     println!("schedules {seeds:?}: {total:?}");
     if seeds.end - seeds.start >= 100 {
@@ -96,6 +98,7 @@ fn whatever_happens_nothing_acknowledged_is_lost_and_peace_brings_equal_copies()
             ("setting of a clock", total.clocks_set),
             ("word that something was applied", total.told),
             ("hard link", total.links),
+            ("inode number of before", total.reused_inodes),
             ("copy by a program beside a Passive", total.copied),
         ] {
             assert!(count > 0, "no {what} ever happened: the schedules prove nothing");

@@ -202,11 +202,14 @@ struct Node {
 }
 
 impl Bridge {
-    /// A program beside it has written at `target`: nobody is told of that.
+    /// A program beside it has written at `target`: nobody is told of that, and there may be less than before.
     fn writes_itself(&mut self, target: &EntryPath, live: &Image) {
-        let Some(told) = &mut self.told else { return };
         let concerns =
             |path: &EntryPath| path == target || path.is_beneath(target) || target.is_beneath(path);
+        if let Some((_, _, versions)) = &mut self.last {
+            versions.retain(|path, _| !concerns(path));
+        }
+        let Some(told) = &mut self.told else { return };
         told.retain(|path, _| !concerns(path));
         told.extend(
             contents(live, is_alike)
@@ -289,6 +292,7 @@ pub(crate) struct Tally {
     pub(crate) told: u64,
     pub(crate) clocks_set: u64,
     pub(crate) links: u64,
+    pub(crate) reused_inodes: u64,
     /// What a program beside a Passive copied from the Active.
     pub(crate) copied: u64,
 }
@@ -335,7 +339,10 @@ impl World {
             tally: Tally::default(),
         };
         for node in 0..world.nodes.len() {
-            world.nodes[node].disk.borrow_mut().shared = Rc::clone(&world.shared);
+            let reuses_inodes = world.dice.one_in(2);
+            let disk = &world.nodes[node].disk;
+            disk.borrow_mut().shared = Rc::clone(&world.shared);
+            disk.borrow_mut().inodes.reuses = reuses_inodes;
             world.start(node);
         }
         world
@@ -373,6 +380,7 @@ impl World {
         for node in &self.nodes {
             self.tally.renames += node.disk.borrow().renames;
             self.tally.links += node.disk.borrow().links;
+            self.tally.reused_inodes += node.disk.borrow().inodes.reused;
         }
     }
 
@@ -387,7 +395,8 @@ impl World {
             775..=784 => self.move_a_setting(node),
             785..=789 => self.link_a_setting(node),
             790..=824 => self.write_where_anyone_may(node),
-            825..=829 => self.copy_from_the_active(node, false),
+            825..=827 => self.copy_from_the_active(node, false),
+            828..=829 => self.remove_what_the_active_changes(node),
             830..=869 => self.flush(node),
             870..=899 => self.promote_someone(node),
             900..=909 => self.ask(node, Request::Demote),
@@ -406,6 +415,7 @@ impl World {
             roll if roll % 64 == 8 => self.move_a_setting(node),
             roll if roll % 64 == 40 => self.link_a_setting(node),
             roll if roll % 64 == 24 => self.copy_from_the_active(node, false),
+            roll if roll % 64 == 56 => self.remove_what_the_active_changes(node),
             roll if roll % 16 == 0 => self.write_where_anyone_may(node),
             roll if roll % 8 == 0 => self.write_a_setting(node),
             roll if roll % 8 < 4 => self.sequence_message(node),
@@ -420,7 +430,8 @@ impl World {
         match self.dice.below(100) {
             0..=44 => self.turn(node),
             45..=89 => self.sequence_message(node),
-            90..=93 => self.write_a_setting(node),
+            90..=92 => self.write_a_setting(node),
+            93 => self.remove_what_the_active_changes(node),
             94 => self.link_a_setting(node),
             95 => self.move_a_setting(node),
             96..=98 => self.write_where_anyone_may(node),
@@ -727,7 +738,9 @@ impl World {
 
     /// A program changes what is not the Active's alone, whoever it runs beside; also while the bridge is away.
     fn write_where_anyone_may(&mut self, at: usize) {
-        let both = ["/b/a", "/b/d", "/b/d/x", "/b/d/e", "/b/link", "/s/own", "/bp"];
+        let both = [
+            "/b/a", "/b/d", "/b/d/x", "/b/d/y", "/b/d/e", "/b/link", "/s/own", "/bp",
+        ];
         let the_passives = ["/o", "/o/a", "/o/d", "/o/d/x"];
         let is_passive = self.report(at).is_some_and(|report| report.role == Role::Passive);
         let names = match is_passive && self.dice.one_in(3) {
@@ -775,14 +788,16 @@ impl World {
         }
         for target in targets {
             let from = source.get(&target);
+            let was_there = disk.live.contains_key(&target);
             if !disk.copy(&target, from) {
                 continue;
             }
             if self.trace {
                 eprintln!("{id}: a program copies {target} from the Active");
             }
-            // What it removed is not there to be held to, until that is acknowledged again.
-            floor.retain(|path, _| !path.is_beneath(&target) && (*path != target || from.is_some()));
+            // What it removed, or made again where it had been removed, is nothing to be held to until that is acknowledged.
+            let is_held = was_there && from.is_some();
+            floor.retain(|path, _| !path.is_beneath(&target) && (*path != target || is_held));
             let newer = from.map(|from| version(&from.attributes));
             self.strays.extend(newer.map(|version| (target.clone(), version)));
             if let Some(bridge) = bridge {
@@ -802,6 +817,32 @@ impl World {
     }
 
     fn write(&mut self, at: usize, target: &EntryPath) {
+        let is_there = self.nodes[at].disk.borrow().live.contains_key(target);
+        let removes = is_there && self.dice.one_in(5);
+        self.change(at, target, removes);
+    }
+
+    /// A program beside a Passive removes a directory, in which one beside the Active changes something.
+    fn remove_what_the_active_changes(&mut self, at: usize) {
+        let Some(active) = self.active().filter(|active| *active != at) else {
+            return;
+        };
+        let directory = path("/b/d");
+        let held = |at: usize| {
+            let disk = self.nodes[at].disk.borrow();
+            let held = disk.live.keys().filter(|path| path.is_beneath(&directory));
+            held.cloned().collect::<Vec<EntryPath>>()
+        };
+        let (here, there) = (held(at), held(active));
+        if let Some(changed) = self.dice.pick(&there).filter(|_| !here.is_empty()) {
+            self.change(at, &directory, true);
+            self.strayed(&directory);
+            self.write(active, changed);
+        }
+    }
+
+    /// A program writes `target`, or removes it.
+    fn change(&mut self, at: usize, target: &EntryPath, removes: bool) {
         let target = target.clone();
         let disk = Rc::clone(&self.nodes[at].disk);
         let mut disk = disk.borrow_mut();
@@ -817,7 +858,7 @@ impl World {
             let id = self.nodes[at].id;
             eprintln!("{id}: a program writes {target}, version {}", self.version);
         }
-        if disk.live.contains_key(&target) && self.dice.one_in(5) {
+        if removes {
             let gone: Vec<EntryPath> = disk
                 .live
                 .keys()
@@ -880,8 +921,10 @@ impl World {
                 self.writes.entry(name).or_default().push((self.version, true));
             }
         }
-        let came_or_went = was_tree != was_directory(&target, &disk);
-        touched.insert(0, Hint::new(target.clone(), came_or_went));
+        let is_tree = was_directory(&target, &disk);
+        // Of one that went the name may be all that is told.
+        let is_told_whole = is_tree || self.dice.one_in(2);
+        touched.insert(0, Hint::new(target.clone(), was_tree != is_tree && is_told_whole));
         if let Some(bridge) = &mut self.nodes[at].bridge {
             bridge.hints.extend(touched);
             bridge.writes_itself(&target, &disk.live);
