@@ -9,7 +9,7 @@ use super::peers::Follow;
 use super::schedule::Occasion;
 use super::{Core, Notice};
 use crate::coverage::Priority;
-use crate::entry::{Body, Known};
+use crate::entry::{Kind, Known};
 use crate::state::StateStore;
 use crate::tree::{Inspection, Source, Tree, TreeError};
 use crate::wire::{INLINE_BYTES, Message, Operation};
@@ -205,6 +205,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             return Ok(());
         }
         let known = self.index.get(path).copied();
+        if let Some(file) = known.filter(|known| need == Need::Whole && known.kind == Kind::File) {
+            return self.supply_file(path, file, target, now);
+        }
         let (known, found) = match (known, self.tree.inspect(path, None)?) {
             (None, Inspection::Absent | Inspection::Unchanged) => {
                 if need == Need::Removal {
@@ -227,17 +230,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 return Ok(());
             }
         };
-        if found.body != Body::File || need == Need::Attributes {
-            let operation = operation(path, &found, known, None, true);
-            self.send(Some(target), operation, now);
-            self.count_sent(target, 0);
-            return Ok(());
-        }
-        if self.supply_link(path, &known, target, now) {
-            self.count_sent(target, 0);
-            return Ok(());
-        }
-        self.supply_file(path, known, target, now)
+        let operation = operation(path, &found, known, None, true);
+        self.send(Some(target), operation, now);
+        self.count_sent(target, 0);
+        Ok(())
     }
 
     fn supply_file(
@@ -252,6 +248,14 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             return Ok(());
         };
         let found = source.found().clone();
+        if found.seen.stamp != known.seen.stamp {
+            self.supply_later(path);
+            return Ok(());
+        }
+        if self.supply_link(path, &known, target, now) {
+            self.count_sent(target, 0);
+            return Ok(());
+        }
         let size = found.seen.stamp.size;
         if size > INLINE_BYTES as u64 {
             self.count_sent(target, size);
