@@ -19,6 +19,7 @@
 //! all that is ever written outside the configured paths, but for the temporary file beside a configured file.
 
 mod attributes;
+mod durable;
 mod stage;
 mod syncing;
 
@@ -37,6 +38,8 @@ use crate::coverage::Coverage;
 use crate::entry::{Attributes, Body, FileTime, Found, Seen, Stamp};
 use crate::path::{MAX_PATH_BYTES, TEMPORARY_PREFIX};
 use crate::tree::{Complete, Inspection, Source, Tree, TreeError};
+
+use durable::{Durable, Look};
 
 pub use attributes::give_xattrs;
 pub use stage::DiskStage;
@@ -73,6 +76,8 @@ struct LinkOnTheWay(EntryPath);
 pub struct DiskTree {
     root: OwnedFd,
     coverage: Rc<dyn Coverage>,
+    /// What was made durable when everything was.
+    durable: Durable,
     /// Numbers temporary files.
     temporaries: u64,
     /// What the next sync has to make durable.
@@ -93,6 +98,7 @@ impl DiskTree {
         let mut tree = Self {
             root: rustix::fs::openat(CWD, root, flags, Mode::empty())?,
             coverage,
+            durable: Durable::default(),
             temporaries: 0,
             unsynced: BTreeSet::new(),
             root_unsynced: false,
@@ -260,15 +266,32 @@ impl DiskTree {
     }
 
     fn names(&self, path: &EntryPath) -> Result<Vec<Vec<u8>>, Errno> {
-        let mut names = Vec::new();
+        let entries = self.entries(path)?;
+        Ok(entries.into_iter().map(|(name, _)| name).collect())
+    }
+
+    /// What is in the directory `path`, by its names in their order, and what each is, where the file system tells.
+    fn entries(&self, path: &EntryPath) -> Result<Vec<(Vec<u8>, FileType)>, Errno> {
+        let mut entries = Vec::new();
         for entry in Dir::new(self.open_directory(Some(path))?)? {
-            let name = entry?.file_name().to_bytes().to_vec();
+            let entry = entry?;
+            let name = entry.file_name().to_bytes().to_vec();
             if name != b"." && name != b".." {
-                names.push(name);
+                entries.push((name, entry.file_type()));
             }
         }
-        names.sort();
-        Ok(names)
+        entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(entries)
+    }
+
+    /// The same but for temporary files; nothing where no directory is.
+    fn settings_in(&self, path: &EntryPath) -> Result<Vec<(Vec<u8>, FileType)>, TreeError> {
+        let mut entries = match self.entries(path) {
+            Err(error) if self.is_absent(path, error) => Vec::new(),
+            outcome => outcome.map_err(|errno| self.refusal("list", path, errno))?,
+        };
+        entries.retain(|(name, _)| !name.starts_with(TEMPORARY_PREFIX));
+        Ok(entries)
     }
 
     fn remove_entry(&mut self, path: &EntryPath) -> Result<(), Errno> {
@@ -383,17 +406,27 @@ impl DiskTree {
         }
     }
 
+    /// Where nothing is to be seen, its directory has to be made durable.
+    fn look_for_changes(&self, path: &EntryPath) -> Option<Look> {
+        let by_path = self.open_beneath(path, OFlags::PATH).ok()?;
+        rustix::fs::fstat(&by_path).ok().as_ref().map(Look::at)
+    }
+
     /// Everything configured that is there; none when it is too much to be synced by itself.
-    fn everything(&mut self) -> Result<Option<Vec<EntryPath>>, TreeError> {
+    fn everything(&self) -> Result<Option<Vec<EntryPath>>, TreeError> {
         let mut pending = self.coverage.roots();
         let above: BTreeSet<EntryPath> = pending.iter().filter_map(EntryPath::parent).collect();
         let mut found: Vec<EntryPath> = pending.iter().cloned().chain(above).collect();
         while let Some(path) = pending.pop() {
-            let names = self.list(&path)?;
-            let children = names.iter().filter_map(|name| path.join(name).ok());
-            let children: Vec<_> = children.filter(|child| self.coverage.covers(child)).collect();
-            found.extend_from_slice(&children);
-            pending.extend(children);
+            for (name, kind) in self.settings_in(&path)? {
+                let Some(child) = path.join(&name).ok().filter(|child| self.coverage.covers(child)) else {
+                    continue;
+                };
+                if matches!(kind, FileType::Directory | FileType::Unknown) {
+                    pending.push(child.clone());
+                }
+                found.push(child);
+            }
             if found.len() > SYNC_EACH {
                 return Ok(None);
             }
@@ -537,14 +570,8 @@ impl Tree for DiskTree {
     }
 
     fn list(&mut self, path: &EntryPath) -> Result<Vec<Vec<u8>>, TreeError> {
-        let names = match self.names(path) {
-            Err(error) if self.is_absent(path, error) => Vec::new(),
-            outcome => outcome.map_err(|errno| self.refusal("list", path, errno))?,
-        };
-        Ok(names
-            .into_iter()
-            .filter(|name| !name.starts_with(TEMPORARY_PREFIX))
-            .collect())
+        let entries = self.settings_in(path)?;
+        Ok(entries.into_iter().map(|(name, _)| name).collect())
     }
 
     fn open(&mut self, path: &EntryPath) -> Result<Option<DiskSource>, TreeError> {
@@ -570,10 +597,20 @@ impl Tree for DiskTree {
     }
 
     fn harden_all(&mut self) -> Result<(), TreeError> {
-        match self.everything()? {
-            Some(paths) => self.sync_each(&paths.iter().collect::<Vec<_>>()),
-            None => self.sync_file_systems(),
+        let Some(paths) = self.everything()? else {
+            return self.sync_file_systems();
+        };
+        let (mut changed, mut looks) = (Vec::new(), Vec::new());
+        for path in &paths {
+            let look = self.look_for_changes(path);
+            if !look.as_ref().is_some_and(|look| self.durable.holds(look)) {
+                changed.push(path);
+                looks.extend(look);
+            }
         }
+        self.sync_each(&changed)?;
+        self.durable.learn(&looks);
+        Ok(())
     }
 
     fn stage(&mut self, path: &EntryPath) -> Result<DiskStage, TreeError> {
