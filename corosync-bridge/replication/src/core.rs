@@ -370,6 +370,8 @@ enum Step {
     Commit,
     /// Passive: look at, sum up or tell a part of this copy.
     Telling,
+    /// Passive: make durable what was summed up.
+    HardenTold,
     /// Passive: find out, or tell, what a version of a file is made of.
     Signing,
     /// Passive: go on with the large content that comes.
@@ -401,7 +403,10 @@ enum Step {
 impl Step {
     /// Whether it is done once something is durable.
     fn waits_for_disk(self) -> bool {
-        matches!(self, Self::Commit | Self::Harden | Self::Keep | Self::Agree)
+        matches!(
+            self,
+            Self::Commit | Self::HardenTold | Self::Harden | Self::Keep | Self::Agree
+        )
     }
 }
 
@@ -532,6 +537,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             None => return,
             Some(Step::Commit) => self.commit(),
             Some(Step::Telling) => self.telling_step(),
+            Some(Step::HardenTold) => self.harden_told(),
             Some(Step::Signing) => self.signing_step(),
             Some(Step::Incoming) => self.incoming_step(),
             Some(Step::BaseScan) => self.base_scan_step(now),

@@ -133,6 +133,7 @@ impl<F: Source> Bulk<F> {
             Step::BaseScan
             | Step::Commit
             | Step::Telling
+            | Step::HardenTold
             | Step::Signing
             | Step::Incoming
             | Step::Keep

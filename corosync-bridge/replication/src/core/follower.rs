@@ -93,7 +93,7 @@ impl<T: Tree> Follower<T> {
     pub(super) fn took(&mut self, step: Step) {
         self.turn = match step {
             Step::Commit | Step::Agree => Turn::Telling,
-            Step::Telling | Step::Signing | Step::Incoming => Turn::Offers,
+            Step::Telling | Step::HardenTold | Step::Signing | Step::Incoming => Turn::Offers,
             Step::Offer(_) => Turn::Commit,
             _ => return,
         };
@@ -142,7 +142,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let telling = self.follower.telling.as_ref().filter(|_| following.is_some());
         let telling = telling
             .filter(|telling| telling.has_work() && self.outbox.has_room())
-            .map(|_| Step::Telling);
+            .map(|telling| match telling.owes_hardening() {
+                true => Step::HardenTold,
+                false => Step::Telling,
+            });
         let signing = self.follower.signing.as_ref().filter(|_| following.is_some());
         let signing = signing.filter(|signing| signing.has_work() && self.outbox.has_room());
         let incoming = self.follower.incoming.as_ref().filter(|_| following.is_some());
@@ -554,7 +557,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     /// Makes durable what others have written here.
-    fn harden_found(&mut self) -> Result<(), TreeError> {
+    pub(super) fn harden_found(&mut self) -> Result<(), TreeError> {
         match &self.index.undurable {
             Undurable::Everything => self.tree.harden_all()?,
             Undurable::Paths(paths) if paths.is_empty() => {}

@@ -27,6 +27,8 @@ pub(super) struct Telling<F> {
     scan: Option<Scan<F>>,
     /// then summed up,
     summing_up: Option<SummingUp>,
+    /// then made durable,
+    owes_hardening: bool,
     /// then told where it is asked for.
     asked: VecDeque<Range>,
     /// Ranges that were told and can still be asked for.
@@ -43,8 +45,13 @@ struct SummingUp {
 }
 
 impl<F> Telling<F> {
+    /// Whether everything was summed up, and has to be made durable.
+    pub(super) fn owes_hardening(&self) -> bool {
+        self.owes_hardening && self.scan.is_none() && self.summing_up.is_none()
+    }
+
     pub(super) fn has_work(&self) -> bool {
-        self.scan.is_some() || self.summing_up.is_some() || !self.asked.is_empty()
+        self.scan.is_some() || self.summing_up.is_some() || self.owes_hardening || !self.asked.is_empty()
     }
 }
 
@@ -54,6 +61,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             session,
             scan: Some(self.full_scan(Mode::Learn)),
             summing_up: Some(SummingUp::default()),
+            owes_hardening: true,
             asked: VecDeque::new(),
             askable: 0,
         });
@@ -96,6 +104,16 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             self.tell_entries(&mut telling, range);
         }
         self.follower.telling = Some(telling);
+    }
+
+    /// Makes durable what was found, before much is applied: that is made durable by itself, and would be made so again.
+    pub(super) fn harden_told(&mut self) {
+        if let Some(telling) = &mut self.follower.telling {
+            telling.owes_hardening = false;
+        }
+        if let Err(error) = self.harden_found() {
+            self.lose_track(error.to_string());
+        }
     }
 
     /// Sums up one range.
