@@ -26,9 +26,10 @@ mod syncing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, SeekFrom, Stat};
 use rustix::io::Errno;
@@ -40,9 +41,10 @@ use crate::path::{MAX_PATH_BYTES, TEMPORARY_PREFIX};
 use crate::tree::{Complete, Inspection, Source, Tree, TreeError};
 
 use durable::{Durable, Look};
+use syncing::Syncing;
 
 pub use attributes::give_xattrs;
-pub use stage::DiskStage;
+pub use stage::{DiskSealing, DiskStage};
 
 /// Up to this many entries are synced by themselves, above it by syncfs(2), which waits for whatever else anybody wrote
 /// to the file system: that may take seconds.
@@ -76,6 +78,9 @@ struct LinkOnTheWay(EntryPath);
 pub struct DiskTree {
     root: OwnedFd,
     coverage: Rc<dyn Coverage>,
+    /// The directory in which new content was staged last, as long as that is not placed and nothing else was done: what
+    /// comes together mostly goes into one.
+    staged_in: Option<(EntryPath, Weak<OwnedFd>)>,
     /// What was made durable when everything was.
     durable: Durable,
     /// Numbers temporary files.
@@ -98,6 +103,7 @@ impl DiskTree {
         let mut tree = Self {
             root: rustix::fs::openat(CWD, root, flags, Mode::empty())?,
             coverage,
+            staged_in: None,
             durable: Durable::default(),
             temporaries: 0,
             unsynced: BTreeSet::new(),
@@ -175,6 +181,19 @@ impl DiskTree {
             }
         }
         self.open_parent(path)
+    }
+
+    /// The directory that `path` is in, opened once for all that is staged there one after the other.
+    fn staging_directory(&mut self, path: &EntryPath) -> Result<Rc<OwnedFd>, Errno> {
+        let directory = path.parent();
+        let here = |(staged_in, _): &&(EntryPath, Weak<OwnedFd>)| directory.as_ref() == Some(staged_in);
+        let opened = self.staged_in.as_ref().filter(here);
+        if let Some(parent) = opened.and_then(|(_, parent)| parent.upgrade()) {
+            return Ok(parent);
+        }
+        let parent = Rc::new(self.make_parent(path)?);
+        self.staged_in = directory.map(|directory| (directory, Rc::downgrade(&parent)));
+        Ok(parent)
     }
 
     /// A file or directory for reading. A device or pipe that takes its place meanwhile is not waited for.
@@ -377,15 +396,15 @@ impl DiskTree {
     fn sync_each(&self, paths: &[&EntryPath]) -> Result<(), TreeError> {
         let mut inodes = BTreeSet::new();
         for paths in paths.chunks(SYNC_TOGETHER) {
-            let mut opened = Vec::new();
+            let (mut opened, mut files) = (Vec::new(), Vec::new());
             for path in paths {
                 let (file, stat) = self.open_to_sync(path).map_err(failed("sync", path))?;
                 if inodes.insert((stat.st_dev, stat.st_ino)) {
-                    opened.push((path, file));
+                    opened.push(path);
+                    files.push(Arc::new(file));
                 }
             }
-            let files: Vec<_> = opened.iter().map(|(_, file)| file.as_fd()).collect();
-            for ((path, _), synced) in opened.iter().zip(syncing::sync_all(&files)) {
+            for (path, synced) in opened.iter().zip(Syncing::begin(&files).finish()) {
                 synced.map_err(failed("sync", path))?;
             }
         }
@@ -548,6 +567,11 @@ impl DiskTree {
 impl Tree for DiskTree {
     type Source = DiskSource;
     type Stage = DiskStage;
+    type Sealing = DiskSealing;
+
+    /// Each has up to two descriptors open, as many are gathered while the disk is at those before, and a process may usually
+    /// have 1024.
+    const TOGETHER: usize = 224;
 
     fn inspect(&mut self, path: &EntryPath, known: Option<&Seen>) -> Result<Inspection, TreeError> {
         match self.look(path, known) {
@@ -615,15 +639,20 @@ impl Tree for DiskTree {
 
     fn stage(&mut self, path: &EntryPath) -> Result<DiskStage, TreeError> {
         let parent = self
-            .make_parent(path)
+            .staging_directory(path)
             .and_then(|parent| self.disturb(path, &parent).map(|()| parent))
             .map_err(|errno| self.refusal("make the directory of", path, errno))?;
         let name = self.temporary_name();
         DiskStage::create(path.clone(), parent, name)
     }
 
-    fn place(&mut self, batch: Vec<Complete<DiskStage>>) -> Vec<Result<Seen, TreeError>> {
-        let sealed = stage::seal(batch);
+    fn seal(&mut self, batch: Vec<Complete<DiskStage>>) -> DiskSealing {
+        DiskSealing::begin(batch)
+    }
+
+    fn place_sealed(&mut self, sealing: DiskSealing) -> Vec<Result<Seen, TreeError>> {
+        self.staged_in = None;
+        let sealed = sealing.finish();
         sealed
             .into_iter()
             .map(|sealed| {
@@ -639,11 +668,13 @@ impl Tree for DiskTree {
     }
 
     fn make_directory(&mut self, path: &EntryPath, attributes: &Attributes) -> Result<Seen, TreeError> {
+        self.staged_in = None;
         self.directory(path, attributes)
             .map_err(|errno| self.refusal("make the directory", path, errno))
     }
 
     fn make_link(&mut self, path: &EntryPath, target: &[u8], wanted: &Attributes) -> Result<Seen, TreeError> {
+        self.staged_in = None;
         self.link(path, target, wanted)
             .map_err(|errno| self.refusal("make the link", path, errno))
     }
@@ -654,16 +685,19 @@ impl Tree for DiskTree {
     }
 
     fn make_hard_link(&mut self, path: &EntryPath, to: &EntryPath) -> Result<Seen, TreeError> {
+        self.staged_in = None;
         self.hard_link(path, to)
             .map_err(|errno| self.refusal("make the hard link", path, errno))
     }
 
     fn rename(&mut self, from: &EntryPath, to: &EntryPath) -> Result<Seen, TreeError> {
+        self.staged_in = None;
         self.move_entry(from, to)
             .map_err(|errno| self.refusal("rename to", to, errno))
     }
 
     fn remove(&mut self, path: &EntryPath) -> Result<(), TreeError> {
+        self.staged_in = None;
         self.remove_entry(path)
             .map_err(|errno| self.refusal("remove", path, errno))
     }

@@ -131,6 +131,9 @@ impl<T: Tree> PlacedTree<T> {
 impl<T: Tree> Tree for PlacedTree<T> {
     type Source = PlacedSource<T::Source>;
     type Stage = T::Stage;
+    type Sealing = T::Sealing;
+
+    const TOGETHER: usize = T::TOGETHER;
 
     fn take_role(&mut self, role: Role) {
         self.placement.role.set(Some(role));
@@ -175,12 +178,16 @@ impl<T: Tree> Tree for PlacedTree<T> {
         self.at(path, T::stage)
     }
 
-    fn place(&mut self, batch: Vec<Complete<T::Stage>>) -> Vec<Result<Seen, TreeError>> {
+    fn seal(&mut self, batch: Vec<Complete<T::Stage>>) -> T::Sealing {
         let placed = batch.into_iter().map(|complete| Complete {
             path: self.placement.on_disk(&complete.path),
             ..complete
         });
-        let outcomes = self.tree.place(placed.collect());
+        self.tree.seal(placed.collect())
+    }
+
+    fn place_sealed(&mut self, sealing: T::Sealing) -> Vec<Result<Seen, TreeError>> {
+        let outcomes = self.tree.place_sealed(sealing);
         outcomes
             .into_iter()
             .map(|outcome| outcome.map_err(|error| self.named(error)))

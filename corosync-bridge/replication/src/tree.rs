@@ -93,6 +93,11 @@ pub trait Tree: std::fmt::Debug {
     type Source: Source;
     /// Content on its way.
     type Stage: Stage;
+    /// Contents that are being made durable.
+    type Sealing: std::fmt::Debug;
+
+    /// Contents that are made durable together at most: enough to share the cost, few enough to bound how long it takes.
+    const TOGETHER: usize;
 
     /// This node has this role from now on. What was open or staged before is not used any more.
     fn take_role(&mut self, _role: Role) {}
@@ -139,9 +144,18 @@ pub trait Tree: std::fmt::Debug {
     /// What the system said.
     fn stage(&mut self, path: &EntryPath) -> Result<Self::Stage, TreeError>;
 
-    /// Makes the contents durable, then moves each to its path, in order; a path shows the old content or
+    /// Begins to make the contents durable, with their attributes. Other calls may come while the disk is at it.
+    fn seal(&mut self, batch: Vec<Complete<Self::Stage>>) -> Self::Sealing;
+
+    /// Waits until the contents are durable, then moves each to its path, in order; a path shows the old content or
     /// the new, complete with its attributes, at any moment and after any crash.
-    fn place(&mut self, batch: Vec<Complete<Self::Stage>>) -> Vec<Result<Seen, TreeError>>;
+    fn place_sealed(&mut self, sealing: Self::Sealing) -> Vec<Result<Seen, TreeError>>;
+
+    /// Makes the contents durable and moves each to its path, as [`Tree::place_sealed`] does.
+    fn place(&mut self, batch: Vec<Complete<Self::Stage>>) -> Vec<Result<Seen, TreeError>> {
+        let sealing = self.seal(batch);
+        self.place_sealed(sealing)
+    }
 
     /// Makes `path` a directory with these attributes, keeping what is in it.
     ///

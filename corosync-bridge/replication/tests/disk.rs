@@ -564,3 +564,23 @@ fn many_files_are_placed_together() {
         .harden(&[path("/s/file001"), path("/s/gone/deeper")])
         .unwrap();
 }
+
+#[test]
+fn what_is_staged_after_its_directory_was_moved_goes_into_the_new_one() {
+    let mut world = World::new();
+    let complete = |tree: &mut DiskTree, at: &str| Complete {
+        stage: tree.stage(&path(at)).unwrap(),
+        path: path(at),
+        attributes: attributes(),
+    };
+    let first = complete(&mut world.tree, "/s/d/first");
+    world.tree.rename(&path("/s/d"), &path("/s/moved")).unwrap();
+    let second = complete(&mut world.tree, "/s/d/second");
+    for batch in [vec![second], vec![first]] {
+        assert!(world.tree.place(batch).iter().all(Result::is_ok));
+    }
+    world.tree.sync().unwrap();
+    let names = |at: &str| world.listing(at).len();
+    assert!(world.at("/s/d/second").exists() && world.at("/s/moved/first").exists());
+    assert_eq!((names("/s/d"), names("/s/moved")), (1, 1));
+}

@@ -9,15 +9,12 @@ use super::signing::Signing;
 use super::telling::Telling;
 use super::{Core, Notice, Step, Topic};
 use crate::digest::Digest;
-use crate::entry::{Body, Found, Kind, Known, Seen};
+use crate::entry::{Attributes, Body, Found, Kind, Known, Seen};
 use crate::state::{StateError, StateStore};
 use crate::tree::{Complete, Stage, Tree, TreeError};
 use crate::undurable::Undurable;
 use crate::wire::{Message, Operation};
 use crate::{EntryPath, NodeId, Position, Role, Sync};
-
-/// Files placed together: enough to share the cost of an fsync, few enough to bound how long one takes.
-const BATCH_FILES: usize = 128;
 
 /// Why a change was not applied.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +65,8 @@ pub(super) struct Follower<T: Tree> {
     pub(super) telling: Option<Telling<T::Source>>,
     /// Contents that are complete and not yet in their place, in order.
     batch: Vec<(Complete<T::Stage>, Digest)>,
+    /// Contents before those, that the disk is at.
+    sealed: Option<Sealed<T::Sealing>>,
     pub(super) incoming: Option<Incoming<T::Stage, T::Source>>,
     /// What this version of a file is made of, and then what is copied from.
     pub(super) signing: Option<Signing<T::Source>>,
@@ -81,6 +80,7 @@ impl<T: Tree> Default for Follower<T> {
             following: None,
             telling: None,
             batch: Vec::new(),
+            sealed: None,
             incoming: None,
             signing: None,
             turn: Turn::default(),
@@ -89,6 +89,11 @@ impl<T: Tree> Default for Follower<T> {
 }
 
 impl<T: Tree> Follower<T> {
+    /// Whether a content is complete and not in its place.
+    fn has_unplaced(&self) -> bool {
+        self.sealed.is_some() || !self.batch.is_empty()
+    }
+
     /// Keeps the turns: a step is about to be taken.
     pub(super) fn took(&mut self, step: Step) {
         self.turn = match step {
@@ -99,6 +104,26 @@ impl<T: Tree> Follower<T> {
         };
     }
 }
+
+/// Contents that are being made durable while more is taken in.
+#[derive(Debug)]
+struct Sealed<S> {
+    sealing: S,
+    about: Vec<About>,
+    /// What had been taken in when the disk began.
+    taken: Taken,
+}
+
+/// What becomes known of a content once it has its place.
+#[derive(Debug)]
+struct About {
+    path: EntryPath,
+    attributes: Attributes,
+    digest: Digest,
+}
+
+/// How much of the stream: the last sequence, and bytes since the comparison began.
+type Taken = (u64, u64);
 
 /// In turns: neither changes without end of the Active, nor of this node, keep the others waiting.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -121,7 +146,7 @@ pub(super) struct Following {
     /// Bytes that came since the comparison began.
     received: u64,
     /// What was acknowledged.
-    told: (u64, u64),
+    told: Taken,
     /// It was told to copy so much at once that the Active waits until all is taken in.
     pub(super) is_awaited: bool,
     /// The Active has said that everything of priority 1 was sent.
@@ -173,7 +198,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let taken = self.taken_in(following);
         let is_through = following.is_awaited && taken == following.received;
         let paces = taken >= received + PACE_BYTES || (is_through && taken > received);
-        !following.tainted && (following.sequence > sequence || paces) || !self.follower.batch.is_empty()
+        !following.tainted && (following.sequence > sequence || paces) || self.follower.has_unplaced()
     }
 
     /// Bytes of the stream that are taken in: not what still has to be put together.
@@ -472,39 +497,80 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if at_once {
             // What is there now was looked at: the sooner it is replaced, the less can change in between.
             self.place();
-        } else if self.follower.batch.len() >= BATCH_FILES {
-            self.commit();
+        } else if self.follower.batch.len() >= T::TOGETHER {
+            self.turn_over();
         }
     }
 
+    /// Gives the disk what was gathered, and goes on taking in more the while. What the disk had before that gets its place,
+    /// and is acknowledged.
+    fn turn_over(&mut self) {
+        let is_due = |following: &Following| {
+            let in_sync = following.closed && self.sync != Sync::InSync;
+            let has_essential = following.essential_closed && !self.essential_is_in_sync();
+            in_sync || has_essential
+        };
+        if self.follower.following.as_ref().is_none_or(is_due) {
+            // What is said of the copy then is said of all that was taken in.
+            return self.commit();
+        }
+        let taken = self.place_sealed();
+        self.seal();
+        if let Some(taken) = taken {
+            self.acknowledge(taken);
+        }
+    }
+
+    /// Gives every content that is complete its place.
     pub(super) fn place(&mut self) {
+        self.place_sealed();
+        self.seal();
+        self.place_sealed();
+    }
+
+    /// Has the disk begin with what was gathered.
+    fn seal(&mut self) {
         let (batch, about): (Vec<_>, Vec<_>) = std::mem::take(&mut self.follower.batch)
             .into_iter()
             .map(|(complete, digest)| {
-                let about = (complete.path.clone(), complete.attributes.clone(), digest);
+                let about = About {
+                    path: complete.path.clone(),
+                    attributes: complete.attributes.clone(),
+                    digest,
+                };
                 (complete, about)
             })
             .unzip();
         if batch.is_empty() {
             return;
         }
-        let placed = self.tree.place(batch);
-        for ((path, attributes, digest), outcome) in about.into_iter().zip(placed) {
+        let following = self.follower.following.as_ref();
+        let taken = following.map_or((0, 0), |following| (following.sequence, self.taken_in(following)));
+        self.follower.sealed = Some(Sealed {
+            sealing: self.tree.seal(batch),
+            about,
+            taken,
+        });
+    }
+
+    /// Waits for what the disk is at, and gives it its place. Returns what had been taken in when the disk began.
+    fn place_sealed(&mut self) -> Option<Taken> {
+        let Sealed {
+            sealing,
+            about,
+            taken,
+        } = self.follower.sealed.take()?;
+        let placed = self.tree.place_sealed(sealing);
+        for (about, outcome) in about.into_iter().zip(placed) {
             match outcome {
-                Ok(seen) => self.learn(path, Body::File, attributes, seen, digest),
+                Ok(seen) => self.learn(about.path, Body::File, about.attributes, seen, about.digest),
                 Err(error) => self.taint(&error.into()),
             }
         }
+        Some(taken)
     }
 
-    fn learn(
-        &mut self,
-        path: EntryPath,
-        body: Body,
-        attributes: crate::entry::Attributes,
-        seen: Seen,
-        content: Digest,
-    ) {
+    fn learn(&mut self, path: EntryPath, body: Body, attributes: Attributes, seen: Seen, content: Digest) {
         let known = Found {
             body,
             attributes,
@@ -524,7 +590,14 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let Some(following) = &self.follower.following else {
             return;
         };
-        let now = (following.sequence, self.taken_in(following));
+        self.acknowledge((following.sequence, self.taken_in(following)));
+    }
+
+    /// Makes what was taken in by `now` durable, all of which has its place.
+    fn acknowledge(&mut self, now: Taken) {
+        let Some(following) = &self.follower.following else {
+            return;
+        };
         if following.tainted || following.told == now {
             return;
         }

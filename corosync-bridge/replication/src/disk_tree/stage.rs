@@ -3,12 +3,15 @@
 use std::fs::File;
 use std::io::Write;
 use std::num::NonZeroU64;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use rustix::fs::{Advice, Mode, OFlags, SeekFrom, Stat};
 use rustix::io::Errno;
 
-use super::{attributes, failed, syncing};
+use super::syncing::Syncing;
+use super::{attributes, failed};
 use crate::EntryPath;
 use crate::tree::{Complete, Stage, TreeError};
 
@@ -20,9 +23,9 @@ const WRITE_BEHIND_BYTES: u64 = 1024 * 1024;
 #[derive(Debug)]
 pub struct DiskStage {
     path: EntryPath,
-    parent: OwnedFd,
+    parent: Rc<OwnedFd>,
     name: Vec<u8>,
-    file: File,
+    file: Arc<File>,
     /// Bytes so far.
     length: u64,
     /// Bytes that the disk was asked to begin with.
@@ -31,7 +34,7 @@ pub struct DiskStage {
 }
 
 impl DiskStage {
-    pub(super) fn create(path: EntryPath, parent: OwnedFd, name: Vec<u8>) -> Result<Self, TreeError> {
+    pub(super) fn create(path: EntryPath, parent: Rc<OwnedFd>, name: Vec<u8>) -> Result<Self, TreeError> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&parent, name.as_slice(), flags, Mode::RUSR | Mode::WUSR)
             .map_err(failed("create a temporary file beside", &path))?;
@@ -39,7 +42,7 @@ impl DiskStage {
             path,
             parent,
             name,
-            file: File::from(file),
+            file: Arc::new(File::from(file)),
             length: 0,
             begun: 0,
             placed: false,
@@ -70,7 +73,7 @@ impl DiskStage {
 
 impl Stage for DiskStage {
     fn write(&mut self, bytes: &[u8]) -> Result<(), TreeError> {
-        self.file.write_all(bytes).map_err(|source| TreeError {
+        (&*self.file).write_all(bytes).map_err(|source| TreeError {
             action: "write the new content of",
             path: self.path.clone(),
             source,
@@ -100,30 +103,49 @@ impl Drop for DiskStage {
     }
 }
 
-/// Gives each its attributes and makes all durable.
-pub(super) fn seal(mut batch: Vec<Complete<DiskStage>>) -> Vec<Result<Complete<DiskStage>, TreeError>> {
-    // So that several are written side by side; one alone is written by its sync.
-    if batch.len() > 1 {
-        for complete in &mut batch {
-            complete.stage.begin_to_write();
+/// Contents that have their attributes, and that the disk is at.
+#[derive(Debug)]
+pub struct DiskSealing {
+    batch: Vec<Complete<DiskStage>>,
+    /// Whether each could be given its attributes.
+    attributed: Vec<Result<(), TreeError>>,
+    syncing: Syncing<File>,
+}
+
+impl DiskSealing {
+    /// Gives each its attributes and has the disk begin with all.
+    pub(super) fn begin(mut batch: Vec<Complete<DiskStage>>) -> Self {
+        // So that several are written side by side; one alone is written by its sync.
+        if batch.len() > 1 {
+            for complete in &mut batch {
+                complete.stage.begin_to_write();
+            }
         }
-    }
-    let attributed: Vec<_> = batch
-        .iter()
-        .map(|complete| {
+        let attributed = batch.iter().map(|complete| {
             attributes::apply(&complete.stage.file, &complete.attributes)
                 .map_err(failed("set attributes of the new content of", &complete.path))
-        })
-        .collect();
-    let files: Vec<BorrowedFd<'_>> = batch.iter().map(|complete| complete.stage.file.as_fd()).collect();
-    let synced = syncing::sync_all(&files);
-    batch
-        .into_iter()
-        .zip(attributed.into_iter().zip(synced))
-        .map(|(complete, (attributed, synced))| {
-            attributed?;
-            synced.map_err(failed("sync the new content of", &complete.path))?;
-            Ok(complete)
-        })
-        .collect()
+        });
+        let attributed = attributed.collect();
+        let files = batch.iter().map(|complete| Arc::clone(&complete.stage.file));
+        let syncing = Syncing::begin(&files.collect::<Vec<_>>());
+        Self {
+            batch,
+            attributed,
+            syncing,
+        }
+    }
+
+    /// Waits until all is durable.
+    pub(super) fn finish(self) -> Vec<Result<Complete<DiskStage>, TreeError>> {
+        let outcomes = self.attributed.into_iter().zip(self.syncing.finish());
+        self.batch
+            .into_iter()
+            .zip(outcomes)
+            .map(|(complete, (attributed, synced))| {
+                attributed?;
+                synced.map_err(failed("sync the new content of", &complete.path))?;
+                Ok(complete)
+            })
+            .collect()
+    }
 }

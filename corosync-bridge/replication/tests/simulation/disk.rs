@@ -719,6 +719,10 @@ impl Stage for SimStage {
 impl Tree for SimTree {
     type Source = SimSource;
     type Stage = SimStage;
+    type Sealing = Vec<Complete<SimStage>>;
+
+    /// Few, so that some are always on their way.
+    const TOGETHER: usize = 3;
 
     fn inspect(&mut self, path: &EntryPath, known: Option<&Seen>) -> Result<Inspection, TreeError> {
         self.readable("look at", path)?;
@@ -797,7 +801,11 @@ impl Tree for SimTree {
         })
     }
 
-    fn place(&mut self, batch: Vec<Complete<SimStage>>) -> Vec<Result<Seen, TreeError>> {
+    fn seal(&mut self, batch: Vec<Complete<SimStage>>) -> Self::Sealing {
+        batch
+    }
+
+    fn place_sealed(&mut self, batch: Self::Sealing) -> Vec<Result<Seen, TreeError>> {
         batch
             .into_iter()
             .map(|complete| {
