@@ -2,7 +2,7 @@
 #![no_main]
 
 use bmc_replication::digest::Digest;
-use bmc_replication::State;
+use bmc_replication::state::Record;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -14,7 +14,12 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 fn check(bytes: &[u8]) {
-    if let Some(state) = State::decode(bytes) {
-        assert_eq!(state.encode(), bytes, "{state:?}");
+    let Some(record) = Record::decode(bytes) else {
+        return;
+    };
+    let again = record.encode();
+    // A record of a version before comes back as one of this version.
+    if bytes[..5] == again[..5] {
+        assert_eq!(again, bytes, "{record:?}");
     }
 }

@@ -64,6 +64,7 @@ pub mod placement;
 pub mod record_log;
 mod scan;
 pub mod state;
+mod state_file;
 pub mod tree;
 mod undurable;
 pub mod wire;
@@ -77,7 +78,8 @@ pub use coverage::{Coverage, Direction, Priority, Rule, Timing};
 pub use disk_tree::DiskTree;
 pub use path::EntryPath;
 pub use placement::{PlacedTree, Placement};
-pub use state::{State, StateFile, StateStore};
+pub use state::{State, StateStore};
+pub use state_file::StateFile;
 pub use tree::Tree;
 
 /// A Corosync node id. Corosync gives no node the id 0.

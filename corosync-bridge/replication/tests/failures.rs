@@ -295,9 +295,10 @@ fn a_demotion_goes_on_trying_until_its_deadline() {
     );
 }
 
-/// Where a Passive writes its next state is a directory: it cannot keep one, whoever it runs as.
+/// Where a Passive keeps its state is a directory: it cannot keep one, whoever it runs as.
 fn block_state(pair: &Pair) -> PathBuf {
-    let blocker = pair.nodes[&B].state.path().join("replication.state.next");
+    let blocker = pair.nodes[&B].state.path().join("replication.state");
+    fs::remove_file(&blocker).unwrap();
     fs::create_dir(&blocker).unwrap();
     blocker
 }

@@ -19,6 +19,7 @@ mod random;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use bmc_replication::state::Record;
 use bmc_replication::wire::{Bundle, Message};
 use bmc_replication::{NodeId, Position, State};
 
@@ -167,12 +168,16 @@ fn every_state_comes_back_as_it_was_kept_and_any_damage_is_noticed() {
             },
             disabled: dice.one_in(2),
         };
-        let bytes = state.encode();
-        assert_eq!(State::decode(&bytes), Some(state), "BMC_PROPERTY_SEED={seed}");
+        let record = Record {
+            saves: dice.next(),
+            state,
+        };
+        let bytes = record.encode();
+        assert_eq!(Record::decode(&bytes), Some(record), "BMC_PROPERTY_SEED={seed}");
         let damaged = damage(&mut dice, bytes.clone());
         if damaged != bytes {
             assert_eq!(
-                State::decode(&damaged),
+                Record::decode(&damaged),
                 None,
                 "BMC_PROPERTY_SEED={seed}: {damaged:02x?}"
             );
