@@ -214,6 +214,7 @@ impl Liar {
                 target: None,
                 transfer,
                 path: path("/mnt/settings/unfinished"),
+                base: None,
             });
             self.say(&Message::Chunk {
                 epoch: EPOCH,

@@ -85,6 +85,11 @@ impl Chunker {
         }
     }
 
+    /// The chunks up to the last cut, in order.
+    pub(crate) fn so_far(&self) -> &[Chunk] {
+        &self.chunks
+    }
+
     /// All chunks, in order.
     pub(crate) fn finish(mut self) -> Vec<Chunk> {
         self.cut();

@@ -1,6 +1,6 @@
 //! Which parts of a content its receiver has already, in an older version of it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::chunks::{Chunk, Section};
 use crate::digest::Digest;
@@ -12,6 +12,27 @@ pub(crate) enum Stretch {
     Copy { from: u64, length: u64 },
     /// It has to be sent.
     Data { length: u64 },
+}
+
+impl Stretch {
+    pub(crate) fn length(self) -> u64 {
+        match self {
+            Self::Copy { length, .. } | Self::Data { length } => length,
+        }
+    }
+
+    /// What is left of it behind its first `done` bytes.
+    fn behind(self, done: u64) -> Option<Self> {
+        let length = self.length().saturating_sub(done);
+        let rest = match self {
+            Self::Copy { from, .. } => Self::Copy {
+                from: from + done,
+                length,
+            },
+            Self::Data { .. } => Self::Data { length },
+        };
+        (length > 0).then_some(rest)
+    }
 }
 
 /// Sections of the receiver that are none of the sender's: there it may have chunks that the sender lacks a match for.
@@ -42,7 +63,7 @@ pub(crate) fn plan(
     own_sections: &[Section],
     their_sections: &[Chunk],
     their_chunks: &[Chunk],
-) -> Vec<Stretch> {
+) -> Plan {
     let sections = Theirs::of(their_sections.iter().copied());
     let implied = own_sections
         .iter()
@@ -58,7 +79,7 @@ pub(crate) fn plan(
         }
     }
     plan.data_up_to(size);
-    plan.stretches
+    plan
 }
 
 fn key(chunk: &Chunk) -> Key {
@@ -70,14 +91,14 @@ type Key = (u32, Digest);
 
 /// What the receiver has where.
 #[derive(Debug)]
-struct Theirs {
+pub(crate) struct Theirs {
     at: HashMap<u64, Key>,
     /// One of the places where it has this.
     place: HashMap<Key, u64>,
 }
 
 impl Theirs {
-    fn of(pieces: impl Iterator<Item = Chunk>) -> Self {
+    pub(crate) fn of(pieces: impl Iterator<Item = Chunk>) -> Self {
         let (mut at, mut place) = (HashMap::new(), HashMap::new());
         for piece in pieces {
             at.insert(piece.offset, key(&piece));
@@ -109,17 +130,51 @@ impl Theirs {
     }
 }
 
+/// How a content is made, as far as that is known.
 #[derive(Debug, Default)]
-struct Plan {
-    stretches: Vec<Stretch>,
+pub(crate) struct Plan {
+    /// What was not taken from it yet.
+    stretches: VecDeque<Stretch>,
     /// Up to here the new content is planned.
     end: u64,
 }
 
 impl Plan {
+    /// All of a content of `size` bytes has to be sent.
+    pub(crate) fn whole(size: u64) -> Self {
+        let mut plan = Self::default();
+        plan.data_up_to(size);
+        plan
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.stretches.is_empty()
+    }
+
+    /// The next stretch; `None` when there is none, or it may still grow and has not come to `enough` bytes.
+    pub(crate) fn next(&self, enough: u64) -> Option<Stretch> {
+        let next = self.stretches.front().copied();
+        next.filter(|next| self.stretches.len() > 1 || next.length() >= enough)
+    }
+
+    /// So many bytes of the next stretch are done.
+    pub(crate) fn advance(&mut self, done: u64) {
+        let rest = self.stretches.pop_front().and_then(|next| next.behind(done));
+        if let Some(rest) = rest {
+            self.stretches.push_front(rest);
+        }
+    }
+
+    /// The next chunk of the content is `piece`.
+    pub(crate) fn add(&mut self, piece: &Chunk, theirs: &Theirs) {
+        if !self.copy(piece, theirs) {
+            self.data_up_to(piece.end());
+        }
+    }
+
     /// Has `piece` copied, if it is one of `theirs`.
     fn copy(&mut self, piece: &Chunk, theirs: &Theirs) -> bool {
-        let next = match self.stretches.last() {
+        let next = match self.stretches.back() {
             Some(Stretch::Copy { from, length }) if self.end == piece.offset => Some(from + length),
             _ => None,
         };
@@ -129,19 +184,22 @@ impl Plan {
         self.data_up_to(piece.offset);
         let more = u64::from(piece.length);
         self.end += more;
-        match self.stretches.last_mut() {
+        match self.stretches.back_mut() {
             Some(Stretch::Copy { length, .. }) if next == Some(from) => *length += more,
-            _ => self.stretches.push(Stretch::Copy { from, length: more }),
+            _ => self.stretches.push_back(Stretch::Copy { from, length: more }),
         }
         true
     }
 
-    fn data_up_to(&mut self, offset: u64) {
-        if offset > self.end {
-            let length = offset - self.end;
-            self.stretches.push(Stretch::Data { length });
-            self.end = offset;
+    /// What is not planned yet before `offset` has to be sent.
+    pub(crate) fn data_up_to(&mut self, offset: u64) {
+        let more = offset.saturating_sub(self.end);
+        match self.stretches.back_mut() {
+            _ if more == 0 => {}
+            Some(Stretch::Data { length }) => *length += more,
+            _ => self.stretches.push_back(Stretch::Data { length: more }),
         }
+        self.end += more;
     }
 }
 
@@ -164,7 +222,7 @@ mod tests {
     fn planned(old: &str, new: &str) -> Vec<Stretch> {
         let (old, new) = (chunks(old), chunks(new));
         let size = new.last().map_or(0, Chunk::end);
-        plan(size, &new, &sections(&new), &[], &old)
+        plan(size, &new, &sections(&new), &[], &old).stretches.into()
     }
 
     #[test]
@@ -197,7 +255,7 @@ mod tests {
         let (old, new) = (chunks(&old), chunks(&new));
         let theirs: Vec<Chunk> = sections(&old).iter().map(|section| section.whole).collect();
         let size = new.last().map_or(0, Chunk::end);
-        let stretches = plan(size, &new, &sections(&new), &theirs, &[]);
+        let stretches = plan(size, &new, &sections(&new), &theirs, &[]).stretches;
         let data = stretches.iter().map(|stretch| match stretch {
             Stretch::Copy { .. } => 0,
             Stretch::Data { length } => *length,
@@ -211,7 +269,7 @@ mod tests {
         let theirs: Vec<Chunk> = sections(&old).iter().map(|section| section.whole).collect();
         assert!(unmatched(&sections(&new), &theirs).is_empty());
         assert_eq!(
-            plan(5000, &new, &sections(&new), &theirs, &[]),
+            plan(5000, &new, &sections(&new), &theirs, &[]).stretches,
             [Stretch::Copy {
                 from: 0,
                 length: 5000
@@ -226,7 +284,7 @@ mod tests {
         new[1].offset = 5000;
         let plan = plan(7000, &new, &sections(&new), &[], &chunks("ac"));
         assert_eq!(
-            plan,
+            plan.stretches,
             [
                 Stretch::Copy {
                     from: 0,
@@ -240,5 +298,34 @@ mod tests {
                 Stretch::Data { length: 1000 },
             ]
         );
+    }
+
+    #[test]
+    fn a_plan_that_is_made_while_it_is_carried_out_comes_to_the_same() {
+        let (old, new) = (chunks("acegikm"), chunks("acxyikm"));
+        let theirs = Theirs::of(old.iter().copied());
+        let mut plan = Plan::default();
+        let mut done: Vec<Stretch> = Vec::new();
+        for chunk in &new {
+            plan.add(chunk, &theirs);
+            while let Some(next) = plan.next(1500) {
+                let part = next.length().min(700);
+                done.push(match next {
+                    Stretch::Copy { from, .. } => Stretch::Copy { from, length: part },
+                    Stretch::Data { .. } => Stretch::Data { length: part },
+                });
+                plan.advance(part);
+            }
+        }
+        let mut at = 0;
+        for part in done.iter().chain(&plan.stretches) {
+            match *part {
+                Stretch::Copy { from, .. } => assert_eq!(from, at),
+                Stretch::Data { length } => assert!((2000..4000).contains(&at) && at + length <= 4000),
+            }
+            at += part.length();
+        }
+        assert_eq!(at, 7000);
+        assert!(done.len() > 4, "{done:?}");
     }
 }

@@ -315,6 +315,8 @@ pub enum Message<'a> {
         transfer: u64,
         /// Where the content will go.
         path: EntryPath,
+        /// The content from which pieces are to be copied, where its receivers have it there already.
+        base: Option<Digest>,
     },
     /// A piece of a large content.
     Chunk {
@@ -369,7 +371,7 @@ pub enum Message<'a> {
         /// Where the sections begin of which the chunks are asked, in bytes; none: the sections are.
         sections: Vec<u64>,
     },
-    /// What a Passive's version of a file is made of, or a part of that.
+    /// What a Passive's version of a file is made of, or a part of that. All of it and no chunks: it has none to copy from.
     Signature {
         /// Epoch of the transfer.
         epoch: u64,
@@ -382,7 +384,8 @@ pub enum Message<'a> {
         /// Sections or chunks.
         chunks: Vec<Chunk>,
     },
-    /// A piece of a large content that the receiver has: in the version that it told of.
+    /// A piece of a large content that the receiver has: in the version that it told of, or in the one that the transfer began
+    /// with.
     Copy {
         /// Epoch of the sender.
         epoch: u64,
@@ -561,6 +564,7 @@ mod kind {
     pub(super) const LACKS: u8 = 21;
     pub(super) const TIME: u8 = 24;
     pub(super) const BUNDLE: u8 = 25;
+    pub(super) const BEGIN_FROM: u8 = 26;
 }
 
 /// First bytes of each kind of operation.

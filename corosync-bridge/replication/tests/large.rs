@@ -235,6 +235,17 @@ fn both_have(content: &[u8]) -> Pair {
     pair
 }
 
+/// The same, and the Active has been started anew since: it does not know how the content is cut.
+fn both_have_for_long(content: &[u8]) -> Pair {
+    let mut pair = both_have(content);
+    pair.membership(&[B]);
+    pair.nodes.get_mut(&A).unwrap().restart(true);
+    pair.membership(&[A, B]);
+    assert_eq!(pair.nodes[&B].report().sync, Sync::InSync);
+    *pair.sent.borrow_mut() = 0;
+    pair
+}
+
 #[test]
 fn of_a_large_file_only_what_changed_travels() {
     let before = noise(16 << 20);
@@ -251,21 +262,26 @@ fn of_a_large_file_only_what_changed_travels() {
         ("a loss", |content| content.truncate(9_000_000)),
     ];
     for (what, change) in changes {
-        let mut pair = both_have(&before);
+        let mut pair = both_have_for_long(&before);
         let mut after = before.clone();
-        change(&mut after);
-        pair.write(A, "/s/large", &after);
-        pair.ask(A, Request::Flush).unwrap();
-        assert!(pair.read(B, "/s/large").unwrap() == after, "{what}");
-        let sent = *pair.sent.borrow();
-        assert!(sent < 40_000, "{what}: {sent} bytes were sent");
+        // First the Passive is asked what it has, then the Active knows.
+        for limit in [40_000, 60_000] {
+            change(&mut after);
+            *pair.sent.borrow_mut() = 0;
+            pair.write(A, "/s/large", &after);
+            pair.ask(A, Request::Flush).unwrap();
+            assert!(pair.read(B, "/s/large").unwrap() == after, "{what}");
+            let sent = *pair.sent.borrow();
+            assert!(sent < limit, "{what}: {sent} bytes were sent");
+            after[8_000_000] ^= 1;
+        }
     }
 }
 
 #[test]
 fn a_small_change_is_applied_while_the_passive_still_copies_from_its_version() {
     let mut content = noise(16 << 20);
-    let mut pair = both_have(&content);
+    let mut pair = both_have_for_long(&content);
     content[5_000_000..5_004_096].fill(1);
     pair.write(A, "/s/large", &content);
     let changed = fs::metadata(pair.nodes[&A].at("/s/large")).unwrap().mtime_nsec();
@@ -321,7 +337,10 @@ fn a_version_that_is_not_there_any_more_is_made_up_for() {
             fs::create_dir(path).unwrap();
         },
     ];
-    for change in behind_its_back {
+    for (change, both_have) in behind_its_back
+        .into_iter()
+        .flat_map(|change| [both_have, both_have_for_long].map(|both_have| (change, both_have)))
+    {
         let content = noise(1 << 20);
         let mut pair = both_have(&content);
         change(&pair.nodes[&B].at("/s/large"));
@@ -334,25 +353,80 @@ fn a_version_that_is_not_there_any_more_is_made_up_for() {
 
 #[test]
 fn a_version_that_changes_while_it_is_copied_is_noticed_and_made_up_for() {
-    let content = noise(8 << 20);
-    let mut pair = both_have(&content);
-    let after = [b"put before", content.as_slice()].concat();
-    pair.write(A, "/s/large", &after);
-    // The Passive has told of its version, and the first pieces were copied.
-    while *pair.sent.borrow() < 20_000 {
-        assert!(pair.turn(), "nothing travels");
+    let content = noise(24 << 20);
+    // The Passive has told of its version, or did not need to, and the first pieces were copied.
+    for both_have in [both_have_for_long, both_have] {
+        let mut pair = both_have(&content);
+        let after = [b"put before", content.as_slice()].concat();
+        pair.write(A, "/s/large", &after);
+        while *pair.sent.borrow() < 20_000 {
+            assert!(pair.turn(), "nothing travels");
+        }
+        assert!(pair.read(B, "/s/large").unwrap() == content);
+        fs::write(pair.nodes[&B].at("/s/large"), vec![0; content.len()]).unwrap();
+        pair.settle();
+        pair.pass(Duration::from_secs(60));
+        assert!(pair.read(B, "/s/large").unwrap() == after);
+        assert_eq!(pair.nodes[&B].report().sync, Sync::InSync);
     }
-    fs::write(pair.nodes[&B].at("/s/large"), vec![0; content.len()]).unwrap();
+}
+
+#[test]
+fn what_the_active_sent_before_is_made_anew_while_it_is_still_read() {
+    let mut content = noise(32 << 20);
+    let mut pair = both_have(&content);
+    content[5_000_000..5_004_096].fill(1);
+    content[30_000_000] ^= 1;
+    pair.write(A, "/s/large", &content);
+    let a = pair.nodes.get_mut(&A).unwrap();
+    let (mut first, mut steps) = (None, 0);
+    while a.core.has_work(Duration::ZERO) {
+        a.core.work(Duration::ZERO);
+        steps += 1;
+        if first.is_none() && a.core.next_message().is_some() {
+            first = Some(steps);
+        }
+    }
+    // It reads 256 KiB in a step.
+    let first = first.expect("something is sent");
+    assert!((20..30).contains(&first) && steps > 100, "{first} of {steps}");
+}
+
+#[test]
+fn a_large_file_that_is_only_touched_is_not_made_anew() {
+    let content = noise(4 << 20);
+    let mut pair = both_have(&content);
+    let inode = |pair: &Pair| fs::metadata(pair.nodes[&B].at("/s/large")).unwrap().ino();
+    let before = inode(&pair);
+    pair.write(A, "/s/large", &content);
+    pair.ask(A, Request::Flush).unwrap();
+    assert_eq!(inode(&pair), before);
+    assert!(*pair.sent.borrow() < 1000);
+}
+
+#[test]
+fn what_was_sent_under_another_name_is_of_use_after_a_rename() {
+    let mut content = noise(4 << 20);
+    let mut pair = both_have(&content);
+    fs::rename(pair.nodes[&A].at("/s/large"), pair.nodes[&A].at("/s/moved")).unwrap();
+    pair.change(A, "/s/large", |_| {});
+    pair.change(A, "/s/moved", |_| {});
     pair.settle();
-    pair.pass(Duration::from_secs(60));
-    assert!(pair.read(B, "/s/large").unwrap() == after);
-    assert_eq!(pair.nodes[&B].report().sync, Sync::InSync);
+    content[1_000_000..1_000_010].fill(1);
+    pair.write(A, "/s/moved", &content);
+    pair.ask(A, Request::Flush).unwrap();
+    assert!(pair.read(B, "/s/moved").unwrap() == content);
+    assert!(
+        *pair.sent.borrow() < 18_000,
+        "{} bytes were sent",
+        pair.sent.borrow()
+    );
 }
 
 #[test]
 fn a_receiver_that_never_tells_its_version_is_sent_the_whole_content() {
     let content = noise(1 << 20);
-    let mut pair = both_have(&content);
+    let mut pair = both_have_for_long(&content);
     pair.write(A, "/s/large", [content.as_slice(), b"appended"].concat());
     let a = pair.nodes.get_mut(&A).unwrap();
     assert!(work_alone(a, Duration::ZERO) < 1000);

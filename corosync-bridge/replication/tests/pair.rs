@@ -874,6 +874,7 @@ fn a_liar_reaches_nothing_that_is_not_configured() {
             target: None,
             transfer: 1,
             path: path(),
+            base: None,
         });
     }
     liar.assert_nothing_outside_changed();
@@ -983,6 +984,7 @@ fn a_transfer_that_is_not_what_was_promised_is_not_put_in_place() {
             target: None,
             transfer: 1,
             path: path("/s/a"),
+            base: None,
         });
         let chunk = |offset| Message::Chunk {
             epoch: 5,

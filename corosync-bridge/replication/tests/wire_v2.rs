@@ -194,8 +194,19 @@ fn every_message() -> Vec<(Message<'static>, String)> {
                 target: None,
                 transfer: 11,
                 path: path("/a"),
+                base: None,
             },
             format!("07 {seven} 00000000 000000000000000b 00000002 2f61"),
+        ),
+        (
+            Message::Begin {
+                epoch: 7,
+                target: None,
+                transfer: 11,
+                path: path("/a"),
+                base: Some(Digest([0xab; Digest::BYTES])),
+            },
+            format!("1a {seven} 00000000 000000000000000b 00000002 2f61 {digest}"),
         ),
         (
             Message::Chunk {

@@ -3,6 +3,8 @@
 //! Contents wait here in the order in which they were found, and barriers among them. A piece of the one under way
 //! is sent when no small change waits, or after [`LIVE_STEPS`] of them.
 
+mod bases;
+mod reading;
 mod sending;
 mod survey;
 
@@ -11,17 +13,20 @@ use std::time::Duration;
 
 use super::active::{Active, Looked, Place};
 use super::{Core, Step};
-use crate::delta::Stretch;
-use crate::entry::{Kind, Known};
+use crate::chunks::Chunk;
+use crate::delta::Plan;
+use crate::digest::Digest;
+use crate::entry::{Found, Kind, Known};
 use crate::state::StateStore;
 use crate::tree::{Inspection, Source, Tree, TreeError};
 use crate::wire::{Message, Operation};
 use crate::{EntryPath, NodeId};
 
-use sending::{Content, Sending};
+use bases::{Base, Bases};
+use sending::{Content, Sending, WhenRead};
 use survey::Survey;
 
-pub(super) use survey::STEP_BYTES;
+pub(super) use reading::STEP_BYTES;
 
 /// Steps for small changes between two pieces of a large content. More would let a stream of changes that never ends
 /// hold a content up for long; fewer would let a content hold a burst of changes up.
@@ -43,6 +48,7 @@ pub(super) struct Bulk<F> {
     comparison_is_next: bool,
     /// A content that was begun anew, and how often.
     begun_anew: Option<(EntryPath, u32)>,
+    bases: Bases,
 }
 
 /// What waits.
@@ -60,7 +66,7 @@ enum Job<F> {
     /// What it holds, and what its receiver has of that, is being found out.
     Survey(Survey<F>),
     /// Its content is being sent.
-    Send(Sending<F>),
+    Send(Box<Sending<F>>),
 }
 
 impl<F> Default for Bulk<F> {
@@ -72,6 +78,7 @@ impl<F> Default for Bulk<F> {
             live_steps: 0,
             comparison_is_next: false,
             begun_anew: None,
+            bases: Bases::default(),
         }
     }
 }
@@ -256,12 +263,12 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     pub(super) fn bulk_has_room(&self, active: &Active<T::Source>) -> bool {
         let behind = match &active.bulk.job {
-            Some(Job::Send(sending)) => sending.ends_behind(),
+            Some(Job::Send(sending)) => sending.ends_behind().map(|until| (sending.target, until)),
             _ => None,
         };
         self.outbox.has_room_for_bulk()
             && self.peers.bulk_window_is_open(active.sent_bytes)
-            && behind.is_none_or(|(receiver, sent_bytes)| self.peers.has_taken(receiver, sent_bytes))
+            && behind.is_none_or(|(receiver, sent_bytes)| self.peers.have_taken(receiver, sent_bytes))
     }
 
     /// A changed file turned out to be large: it waits for its turn. Where an older state of it is on its way, that ends.
@@ -340,19 +347,48 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let is_known_elsewhere = self.index.names(&source.found().seen.stamp).next().is_some();
         let is_new = !is_known_elsewhere && known.is_none_or(|known| known.kind != Kind::File);
         if is_new && self.peers.any_follows() {
-            let length = source.found().seen.stamp.size;
+            let plan = Plan::whole(source.found().seen.stamp.size);
+            let read = WhenRead::as_sent(&source);
             let content = Content {
                 transfer: None,
                 path: path.clone(),
                 target: None,
-                made_by: None,
+                base: None,
                 source,
             };
-            self.begin_sending(content, vec![Stretch::Data { length }], None, now);
+            self.begin_sending(content, plan, read, now);
+        } else if let Some(base) = known.and_then(|known| self.base_of(&known, source.found())) {
+            let survey = Survey::of_change(path.clone(), source, base);
+            self.start(Job::Survey(survey));
         } else {
             let follower = self.peers.only_follower();
             let survey = Survey::new(path.clone(), source, None, follower.is_some());
             self.survey(survey, follower, now);
+        }
+    }
+
+    /// What every follower has of a file that was announced as `known`, and is changed to what was `found`; `None` where
+    /// that is not certain, or it may have been moved there.
+    fn base_of(&self, known: &Known, found: &Found) -> Option<Base> {
+        let active = self.active.as_ref()?;
+        let has_one_name = !known.linked && !found.linked;
+        let mut names = self.index.names(&found.seen.stamp);
+        let is_the_same = known.seen.stamp.is_same_inode(&found.seen.stamp) || names.next().is_none();
+        let is_certain = active.session.is_none() && self.peers.any_follows();
+        let base = active.bulk.bases.find(known.content);
+        base.filter(|_| is_certain && is_the_same && has_one_name)
+    }
+
+    /// Every follower has this content, or is sent it.
+    fn remember_base(&mut self, content: Digest, chunks: Vec<Chunk>) {
+        if let Some(active) = &mut self.active {
+            active.bulk.bases.remember(content, chunks);
+        }
+    }
+
+    fn forget_base(&mut self, content: Digest) {
+        if let Some(active) = &mut self.active {
+            active.bulk.bases.forget(content);
         }
     }
 

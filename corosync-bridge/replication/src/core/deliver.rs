@@ -160,8 +160,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 target,
                 transfer,
                 path,
+                base,
                 ..
-            } => self.begin_delivered(target, transfer, path, length),
+            } => self.begin_delivered(target, transfer, path, base, length),
             Message::Chunk {
                 transfer,
                 offset,

@@ -183,6 +183,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         target: Option<NodeId>,
         transfer: u64,
         path: EntryPath,
+        base: Option<Digest>,
         length: u64,
     ) {
         self.follower.incoming = None;
@@ -190,6 +191,16 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if !self.takes_in(length) || target.is_some_and(|target| Some(target) != self.me) {
             return;
         }
+        let version = match base {
+            Some(base) => match self.open_base(&path, base) {
+                Some(version) => Some(version),
+                // Nothing comes of this transfer: the Active begins anew, and asks first.
+                None => return self.tell_part(transfer, true, true, Vec::new()),
+            },
+            None => signing
+                .filter(|signing| signing.is_of(transfer))
+                .map(Signing::into_source),
+        };
         let stage = self
             .check_and_place(&path)
             .and_then(|()| self.bring_back_above(&path))
@@ -204,13 +215,20 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                     size: 0,
                     waiting: VecDeque::new(),
                     owed: 0,
-                    version: signing
-                        .filter(|signing| signing.is_of(transfer))
-                        .map(Signing::into_source),
+                    version,
                 });
             }
             Err(error) => self.taint(&error),
         }
+    }
+
+    /// The file at `path`, if this content was placed there and nobody has changed it since.
+    fn open_base(&mut self, path: &EntryPath, base: Digest) -> Option<T::Source> {
+        self.check_and_place(path).ok()?;
+        let known = *self.index.get(path)?;
+        let source = self.tree.open(path).ok()??;
+        let is_unchanged = known.content == base && known.seen.stamp == source.found().seen.stamp;
+        is_unchanged.then_some(source)
     }
 
     pub(super) fn chunk_delivered(&mut self, transfer: u64, offset: u64, bytes: &[u8], length: u64) {

@@ -278,14 +278,16 @@ impl Peers {
         self.furthest_behind(sent_bytes) < BULK_WINDOW_BYTES
     }
 
-    /// Whether `node` has told that it has taken in what had been sent at `sent_bytes`, or does not follow any more.
-    pub(super) fn has_taken(&self, node: NodeId, sent_bytes: u64) -> bool {
-        match self.get(node).map(|peer| peer.follow) {
-            Some(Follow::Since {
+    /// Whether `node`, or else every follower, has told that it has taken in what had been sent at `sent_bytes`, or does not
+    /// follow any more.
+    pub(super) fn have_taken(&self, node: Option<NodeId>, sent_bytes: u64) -> bool {
+        let mut asked = self.iter().filter(|(id, _)| node.is_none_or(|node| node == *id));
+        asked.all(|(_, peer)| match peer.follow {
+            Follow::Since {
                 baseline, received, ..
-            }) => sent_bytes <= baseline + received,
-            Some(Follow::Not { .. }) | None => true,
-        }
+            } => sent_bytes <= baseline + received,
+            Follow::Not { .. } => true,
+        })
     }
 
     /// Bytes that the slowest follower has not taken in.

@@ -165,7 +165,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.follower.signing = Some(signing);
     }
 
-    fn tell_part(&mut self, transfer: u64, detail: bool, last: bool, chunks: Vec<Chunk>) {
+    pub(super) fn tell_part(&mut self, transfer: u64, detail: bool, last: bool, chunks: Vec<Chunk>) {
         let message = Message::Signature {
             epoch: self.state.epoch,
             transfer,

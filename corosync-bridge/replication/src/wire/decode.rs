@@ -74,7 +74,8 @@ struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
     fn message(&mut self) -> Result<Message<'a>, WireError> {
-        match self.byte()? {
+        let kind = self.byte()?;
+        match kind {
             kind::HELLO => Ok(Message::Hello(self.hello()?)),
             kind::PROMOTE => Ok(Message::Promote { epoch: self.u64()? }),
             kind::COMPARE => Ok(Message::Compare {
@@ -105,11 +106,12 @@ impl<'a> Input<'a> {
                 target: self.target()?,
                 operation: self.operation()?,
             }),
-            kind::BEGIN => Ok(Message::Begin {
+            kind::BEGIN | kind::BEGIN_FROM => Ok(Message::Begin {
                 epoch: self.u64()?,
                 target: self.target()?,
                 transfer: self.u64()?,
                 path: self.path()?,
+                base: (kind == kind::BEGIN_FROM).then(|| self.digest()).transpose()?,
             }),
             kind::CHUNK => Ok(Message::Chunk {
                 epoch: self.u64()?,

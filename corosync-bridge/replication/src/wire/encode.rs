@@ -88,12 +88,16 @@ pub(super) fn message(message: &Message<'_>) -> Vec<u8> {
             target,
             transfer,
             path,
+            base,
         } => {
-            out.push(kind::BEGIN);
+            out.push(base.map_or(kind::BEGIN, |_| kind::BEGIN_FROM));
             put_u64(&mut out, *epoch);
             put_target(&mut out, *target);
             put_u64(&mut out, *transfer);
             put_path(&mut out, path);
+            if let Some(base) = base {
+                out.extend_from_slice(&base.0);
+            }
         }
         Message::Chunk {
             epoch,

@@ -118,6 +118,7 @@ pub(crate) fn some_message<'a>(dice: &mut Dice, content: &'a [u8]) -> Message<'a
             target: some_target(dice),
             transfer: dice.next(),
             path: some_path(dice),
+            base: dice.one_in(2).then(|| some_digest(dice)),
         },
         6 => Message::Chunk {
             epoch,

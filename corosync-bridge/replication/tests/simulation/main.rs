@@ -68,6 +68,8 @@ fn whatever_happens_nothing_acknowledged_is_lost_and_peace_brings_equal_copies()
         total.overtakes += world.tally.overtakes;
         total.renames += world.tally.renames;
         total.copies += world.tally.copies;
+        total.remade += world.tally.remade;
+        total.refused += world.tally.refused;
         total.holes += world.tally.holes;
         total.clocks_set += world.tally.clocks_set;
         total.told += world.tally.told;
@@ -94,6 +96,11 @@ fn whatever_happens_nothing_acknowledged_is_lost_and_peace_brings_equal_copies()
             ("overtaking of a large content", total.overtakes),
             ("rename", total.renames),
             ("delta", total.copies),
+            ("delta of what was sent before", total.remade),
+            (
+                "large content that cannot be made from what is there",
+                total.refused,
+            ),
             ("hole", total.holes),
             ("setting of a clock", total.clocks_set),
             ("word that something was applied", total.told),

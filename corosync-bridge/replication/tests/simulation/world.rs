@@ -285,6 +285,10 @@ pub(crate) struct Tally {
     pub(crate) renames: u64,
     /// Pieces of large contents that were copied from an older version.
     pub(crate) copies: u64,
+    /// Large contents of which the receivers were not asked what they have, but told from what to make them.
+    pub(crate) remade: u64,
+    /// Answers that there is nothing to make them from.
+    pub(crate) refused: u64,
     /// Pieces of large contents that were never written.
     pub(crate) holes: u64,
     /// Copies that lacked something else, and kept what is essential.
@@ -534,9 +538,16 @@ impl World {
 
     fn count_bulk(&mut self, from: NodeId, bytes: &[u8]) {
         match Message::decode(bytes) {
-            Ok(Message::Begin { .. }) => {
+            Ok(Message::Begin { base, .. }) => {
                 self.transferring.insert(from);
+                self.tally.remade += u64::from(base.is_some());
             }
+            Ok(Message::Signature {
+                detail: true,
+                last: true,
+                chunks,
+                ..
+            }) if chunks.is_empty() => self.tally.refused += 1,
             Ok(
                 Message::Abandon { .. }
                 | Message::Promote { .. }
@@ -890,7 +901,11 @@ impl World {
                 .filter(|other| other.is_beneath(&target))
                 .cloned()
                 .collect();
-            let data = self.some_data(&target);
+            let was_large = disk
+                .live
+                .get(&target)
+                .is_some_and(|node| matches!(&node.data, Data::File(bytes) if bytes.len() > INLINE_BYTES));
+            let data = self.some_data(&target, was_large);
             if data != Data::Directory {
                 for path in gone {
                     self.writes.entry(path).or_default().push((self.version, false));
@@ -1068,7 +1083,7 @@ impl World {
         }
     }
 
-    fn some_data(&mut self, target: &EntryPath) -> Data {
+    fn some_data(&mut self, target: &EntryPath, was_large: bool) -> Data {
         let directories = ["/s/d", "/s/d/e", "/b/d", "/o", "/o/d"].map(path);
         let is_directory = directories.contains(target);
         if is_directory && !self.dice.one_in(10) {
@@ -1078,9 +1093,9 @@ impl World {
             return Data::Link(format!("/nowhere/{}", self.version).into_bytes());
         }
         // Now and then of one size, so that only a digest tells them apart; now and then large, with most of it as in the
-        // version before, something put in anywhere, and a hole.
+        // version before, something put in anywhere, and a hole. What is large often stays large.
         let mut bytes = format!("{:08}", self.version).into_bytes();
-        if self.dice.one_in(12) {
+        if self.dice.one_in(if was_large { 2 } else { 12 }) {
             let mut body = Dice::new(target.as_bytes().len() as u64);
             bytes.extend((0..INLINE_BYTES / 4).flat_map(|_| body.next().to_be_bytes()));
             bytes.truncate(INLINE_BYTES + 1 + self.dice.below(INLINE_BYTES));

@@ -5,17 +5,16 @@ use std::time::Duration;
 use super::super::Core;
 use super::super::active::unstable;
 use super::Job;
-use super::sending::Content;
-use crate::chunks::{CUT_BYTES, Chunk, Chunker, SHORTEST, sections};
-use crate::delta::{Stretch, plan, unmatched};
-use crate::digest::{Digest, Hasher};
+use super::bases::Base;
+use super::reading::{Read, Reading};
+use super::sending::{Ahead, Content, WhenRead};
+use crate::chunks::{CUT_BYTES, Chunk, SHORTEST, sections};
+use crate::delta::{Plan, plan, unmatched};
+use crate::digest::Digest;
 use crate::state::StateStore;
 use crate::tree::{Source, Tree, TreeError};
-use crate::wire::{INLINE_BYTES, Message};
+use crate::wire::Message;
 use crate::{EntryPath, NodeId};
-
-/// Content read in one step, in bytes: about 10 ms on a BMC's processor.
-pub(in crate::core) const STEP_BYTES: u64 = 256 * 1024;
 
 /// A receiver that tells nothing of its version for so long is sent the whole content. Longer than it takes to read
 /// some megabytes from slow flash, after which it shows that it is at it.
@@ -34,21 +33,22 @@ pub(super) struct Survey<F> {
     pub(super) source: F,
     own: Own,
     version: Option<Version>,
+    before: Option<Before>,
 }
 
 /// The content here.
 #[derive(Debug)]
 enum Own {
     Reading(Box<Reading>),
-    Read { digest: Digest, chunks: Vec<Chunk> },
+    Read(Read),
 }
 
-/// How far the content was read.
+/// A content that every receiver has there, while it is the beginning of the one here.
 #[derive(Debug)]
-struct Reading {
-    hasher: Hasher,
-    /// Where there is one receiver, of whose version it may be made.
-    chunker: Option<Chunker>,
+struct Before {
+    base: Base,
+    /// Chunks that are the same in both, from the first on.
+    alike: usize,
 }
 
 /// What the receiver was asked, and has told.
@@ -69,11 +69,17 @@ impl<F: Source> Survey<F> {
             path,
             target,
             source,
-            own: Own::Reading(Box::new(Reading {
-                hasher: Hasher::new(),
-                chunker: cuts.then(Chunker::default),
-            })),
+            own: Own::Reading(Box::new(Reading::new(cuts))),
             version: None,
+            before: None,
+        }
+    }
+
+    /// Of a change of `base`, which every receiver has.
+    pub(super) fn of_change(path: EntryPath, source: F, base: Base) -> Self {
+        Self {
+            before: Some(Before { base, alike: 0 }),
+            ..Self::new(path, source, None, true)
         }
     }
 
@@ -94,31 +100,22 @@ impl<F: Source> Survey<F> {
         let Own::Reading(reading) = &mut self.own else {
             return Ok(true);
         };
-        let Reading { hasher, chunker } = &mut **reading;
-        let mut left = STEP_BYTES;
-        let mut buffer = Vec::new();
-        while left > 0 {
-            let hole = self.source.skip_hole(left)?;
-            if hole > 0 {
-                hasher.update_zeros(hole);
-                chunker.iter_mut().for_each(|chunker| chunker.skip(hole));
-                left -= hole;
-                continue;
-            }
-            buffer.clear();
-            self.source.read(&mut buffer, INLINE_BYTES)?;
-            if buffer.is_empty() {
-                self.own = Own::Read {
-                    digest: std::mem::take(hasher).finish(),
-                    chunks: chunker.take().map(Chunker::finish).unwrap_or_default(),
-                };
-                return Ok(true);
-            }
-            hasher.update(&buffer);
-            chunker.iter_mut().for_each(|chunker| chunker.take(&buffer));
-            left = left.saturating_sub(u64::try_from(buffer.len()).unwrap_or(left));
+        if reading.step(&mut self.source)? {
+            self.own = Own::Read(reading.finish());
+            return Ok(true);
         }
         Ok(false)
+    }
+
+    /// Whether what was read so far shows that it is another content than before.
+    fn differs(&mut self) -> bool {
+        let (Own::Reading(reading), Some(before)) = (&self.own, &mut self.before) else {
+            return false;
+        };
+        let (own, theirs) = (reading.chunks(), &before.base.chunks);
+        let pairs = own[before.alike..].iter().zip(&theirs[before.alike..]);
+        before.alike += pairs.take_while(|(own, theirs)| own == theirs).count();
+        before.alike < own.len()
     }
 
     /// The receiver has nothing of it.
@@ -129,38 +126,57 @@ impl<F: Source> Survey<F> {
     }
 
     fn is_read(&self) -> bool {
-        matches!(self.own, Own::Read { .. })
+        matches!(self.own, Own::Read(_))
     }
 
     /// Where the receiver has chunks that it was not asked for, and that may be of use.
     fn sections_to_ask(&self) -> Vec<u64> {
         match (&self.own, &self.version) {
-            (Own::Read { chunks, .. }, Some(version)) if version.chunks.is_empty() => {
-                unmatched(&sections(chunks), &version.sections)
+            (Own::Read(read), Some(version)) if version.chunks.is_empty() => {
+                unmatched(&sections(&read.chunks), &version.sections)
             }
             _ => Vec::new(),
         }
     }
 
-    fn plan(&self) -> Vec<Stretch> {
+    fn plan(&self) -> Plan {
         let size = self.source.found().seen.stamp.size;
-        match (&self.own, &self.version) {
-            (Own::Read { chunks, .. }, Some(version)) => plan(
-                size,
-                chunks,
-                &sections(chunks),
-                &version.sections,
-                &version.chunks,
-            ),
-            _ => vec![Stretch::Data { length: size }],
-        }
+        let Own::Read(Read { chunks, .. }) = &self.own else {
+            return Plan::whole(size);
+        };
+        let (their_sections, their_chunks) = match (&self.version, &self.before) {
+            (Some(version), _) => (&version.sections[..], &version.chunks[..]),
+            (None, Some(before)) => (&[][..], &before.base.chunks[..]),
+            (None, None) => return Plan::whole(size),
+        };
+        plan(size, chunks, &sections(chunks), their_sections, their_chunks)
     }
 
     fn digest(&self) -> Option<Digest> {
         match &self.own {
-            Own::Read { digest, .. } => Some(*digest),
+            Own::Read(read) => Some(read.digest),
             Own::Reading(_) => None,
         }
+    }
+
+    /// The content, to be sent as it was read, or as it is read on.
+    fn into_content(self) -> (Content<F>, WhenRead) {
+        let content = Content {
+            transfer: self.transfer(),
+            path: self.path,
+            target: self.target,
+            base: self.before.as_ref().map(|before| before.base.content),
+            source: self.source,
+        };
+        let read = match (self.own, self.before) {
+            (Own::Read(read), _) => WhenRead::Before(read),
+            (Own::Reading(reading), Some(before)) => {
+                WhenRead::Ahead(Ahead::new(*reading, &before.base.chunks))
+            }
+            // All of it has to be sent, and read for that: its receiver has told that it has nothing.
+            (Own::Reading(_), None) => WhenRead::as_sent(&content.source),
+        };
+        (content, read)
     }
 }
 
@@ -187,7 +203,12 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let is_needed = survey.target.is_none() || !survey.is_lacked_whole();
         if is_needed && !survey.is_read() {
             if !survey.read()? {
-                self.start(Job::Survey(survey));
+                if survey.differs() {
+                    let (content, read) = survey.into_content();
+                    self.begin_sending(content, Plan::default(), read, now);
+                } else {
+                    self.start(Job::Survey(survey));
+                }
                 return Ok(());
             }
             if !self.is_still_there(&survey.path, &survey.source)? {
@@ -212,15 +233,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         match survey.version.as_ref().map(|version| version.of) {
             Some(of) if !missing.is_empty() => self.ask(survey, of, missing, now),
             _ => {
-                let (plan, digest) = (survey.plan(), survey.digest());
-                let content = Content {
-                    transfer: survey.transfer(),
-                    path: survey.path,
-                    target: survey.target,
-                    made_by: survey.version.as_ref().map(|version| version.of),
-                    source: survey.source,
-                };
-                self.begin_sending(content, plan, digest, now);
+                let plan = survey.plan();
+                let (content, read) = survey.into_content();
+                self.begin_sending(content, plan, read, now);
             }
         }
         Ok(())
@@ -289,7 +304,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         now: Duration,
     ) {
         let job = self.active.as_mut().and_then(|active| active.bulk.job.as_mut());
-        let Some(Job::Survey(survey)) = job else { return };
+        let survey = match job {
+            Some(Job::Survey(survey)) => survey,
+            Some(Job::Send(sending)) => return sending.refuse(transfer),
+            None => return,
+        };
         let Some(version) = &mut survey.version else {
             return;
         };
