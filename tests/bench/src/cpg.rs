@@ -16,6 +16,9 @@ const GROUP: &str = "bmc-ha-bench";
 const ANSWER: u8 = b'A';
 /// First byte of a question.
 const QUESTION: u8 = b'Q';
+/// After so long without a message Corosync's token rests, until one wakes it: `seqno_unchanged_const` rotations, which
+/// are some milliseconds.
+const REST: Duration = Duration::from_millis(100);
 /// How long an answer may take before the sibling counts as gone.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -37,11 +40,15 @@ pub(crate) fn echo() -> Result<()> {
 }
 
 /// Asks `count` times, one after the other, and prints how long each answer took.
-pub(crate) fn ping(count: u32, size: usize) -> Result<()> {
+pub(crate) fn ping(count: u32, size: usize, at_rest: bool) -> Result<()> {
     let mut cpg = Cpg::join(GROUP)?;
     let mut question = vec![b'.'; size.max(1)];
     question[0] = QUESTION;
     for number in 0..=count {
+        if at_rest {
+            // Not waiting for anything: what is measured is what comes after a span without messages.
+            std::thread::sleep(REST);
+        }
         let start = lab::Moment::now();
         send(&mut cpg, &question)?;
         wait_for_answer(&mut cpg)?;

@@ -138,6 +138,9 @@ enum Inside {
         count: u32,
         #[arg(long)]
         size: usize,
+        /// Whether Corosync's token comes to rest before each.
+        #[arg(long)]
+        at_rest: bool,
     },
 }
 
@@ -211,6 +214,6 @@ fn run_inside(inside: &Inside) -> Result<()> {
         Inside::SyncEach { folder, target, argv } => inside::sync_each(folder, target, argv),
         Inside::Time { argv } => inside::time(argv),
         Inside::CpgEcho => cpg::echo(),
-        Inside::CpgPing { count, size } => cpg::ping(*count, *size),
+        Inside::CpgPing { count, size, at_rest } => cpg::ping(*count, *size, *at_rest),
     }
 }

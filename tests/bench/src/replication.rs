@@ -220,6 +220,10 @@ fn print_round_trip(round_trip: &RoundTrip) {
         table::row(["below everything", "p50", "p99"]),
         cells("CPG round trip of 1 KiB, encrypted", round_trip.message),
         cells(
+            "the same when nothing was sent for 100 ms",
+            round_trip.message_at_rest,
+        ),
+        cells(
             "write, fsync, rename, fsync of the directory",
             round_trip.durable_write,
         ),

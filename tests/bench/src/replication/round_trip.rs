@@ -15,17 +15,22 @@ const SIZE: &str = "1024";
 pub(super) struct RoundTrip {
     /// Multicast and the sibling's answer, in a group of its own on the same Corosync.
     pub(super) message: Summary,
+    /// The same after a span without messages: Corosync's token rests, and the message has to wake it.
+    pub(super) message_at_rest: Summary,
     /// What the receiver of a small change does with its disk.
     pub(super) durable_write: Summary,
 }
 
-/// Measures both `count` times.
+/// Measures each `count` times.
 pub(super) fn measure(lab: &Lab, active: Node, count: u32) -> Result<RoundTrip> {
     let count = count.to_string();
     let mut echo = Remote::start(lab, active.sibling(), &["cpg-echo"])?;
     echo.read()?;
-    let ping = Remote::start(lab, active, &["cpg-ping", "--count", &count, "--size", SIZE])?;
-    let message = summary(ping).context("no CPG round trip was measured")?;
+    let ping = |at_rest: &[&str]| {
+        let argv = [&["cpg-ping", "--count", &count, "--size", SIZE], at_rest].concat();
+        summary(Remote::start(lab, active, &argv)?).context("no CPG round trip was measured")
+    };
+    let (message, message_at_rest) = (ping(&[])?, ping(&["--at-rest"])?);
     let write = Remote::start(
         lab,
         active.sibling(),
@@ -34,6 +39,7 @@ pub(super) fn measure(lab: &Lab, active: Node, count: u32) -> Result<RoundTrip> 
     let durable_write = summary(write).context("no durable write was measured")?;
     Ok(RoundTrip {
         message,
+        message_at_rest,
         durable_write,
     })
 }
