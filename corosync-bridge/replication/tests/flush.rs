@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use bmc_replication::{Event, Request};
-use support::{A, Pair};
+use support::{A, B, Pair};
 
 /// Turns in which something is changed before the flush is asked for.
 const BEFORE: usize = 300;
@@ -57,4 +57,42 @@ fn a_flush_does_not_wait_for_directories_that_are_made_anew_all_the_time() {
             pair.write(A, &format!("{directory}/{name}"), turn.to_string());
         }
     });
+}
+
+/// A program writes two files, asks for a flush, and renames the second `turns` turns after that. Returns whether it was in time.
+fn rename_while_flushed(length: usize, turns: usize) -> bool {
+    let mut pair = Pair::new();
+    let content = vec![1; length];
+    pair.write(A, "/s/first", &content);
+    pair.write(A, "/s/second", &content);
+    pair.ask_without_waiting(A, Request::Flush);
+    for _ in 0..turns {
+        pair.turn();
+    }
+    let is_in_time = pair.nodes[&A].answers.is_empty();
+    let [from, to] = ["/s/second", "/s/renamed"].map(|at| pair.nodes[&A].at(at));
+    fs::rename(from, to).unwrap();
+    for at in ["/s/second", "/s/renamed"] {
+        pair.change(A, at, |_| {});
+    }
+    while pair.nodes[&A].answers.is_empty() {
+        assert!(pair.turn(), "the flush was not answered");
+    }
+    let copies = ["/s/second", "/s/renamed"].map(|at| pair.read(B, at));
+    let is_there = copies.contains(&Some(content));
+    assert!(
+        is_there,
+        "{length} bytes are missing that were renamed after {turns} turns"
+    );
+    is_in_time
+}
+
+#[test]
+fn a_flush_covers_what_was_written_before_it_and_renamed_while_it_waits() {
+    for length in [10, 300_000] {
+        let renamed = (0..)
+            .take_while(|turns| rename_while_flushed(length, *turns))
+            .count();
+        assert!(renamed > 2, "it was never renamed while the flush waited");
+    }
 }

@@ -227,6 +227,60 @@ fn what_is_in_a_directory_that_was_made_anew_does_not_move_with_the_old_one() {
 }
 
 #[test]
+fn a_large_file_that_leaves_a_directory_is_never_missing_when_that_is_renamed() {
+    // The first directory is told as renamed, and the other as a new one: nothing in it is what it was.
+    for changed in [None, Some("after")] {
+        let mut pair = Pair::new();
+        pair.change(A, "/s/d", |path| {
+            fs::create_dir(path).unwrap();
+            fs::write(path.join("large"), vec![1; 300_000]).unwrap();
+            fs::write(path.join("small"), "before").unwrap();
+        });
+        pair.assert_alike();
+        sent(&pair);
+        let at = |at| pair.nodes[&A].at(at);
+        fs::rename(at("/s/d/large"), at("/s/large")).unwrap();
+        fs::rename(at("/s/d"), at("/s/moved")).unwrap();
+        if let Some(changed) = changed {
+            fs::write(at("/s/moved/small"), changed).unwrap();
+        }
+        for at in ["/s/large", "/s/d/large", "/s/moved", "/s/d", "/s/moved/small"] {
+            pair.change(A, at, |_| {});
+        }
+        while pair.turn() {
+            let places = ["/s/d/large", "/s/moved/large", "/s/large"];
+            let is_there = places.iter().any(|at| pair.read(B, at).is_some());
+            assert!(is_there, "changed: {changed:?}");
+        }
+        assert!(sent(&pair) < 2000, "changed: {changed:?}");
+        pair.assert_alike();
+    }
+}
+
+#[test]
+fn a_large_file_that_is_renamed_while_it_waits_for_its_turn_is_never_missing() {
+    for turns in 0..8 {
+        let mut pair = Pair::new();
+        pair.write(A, "/s/large", vec![1; 300_000]);
+        pair.assert_alike();
+        pair.write(A, "/s/before", vec![2; 300_000]);
+        pair.change(A, "/s/large", |path| {
+            let now = SystemTime::now();
+            File::open(path).unwrap().set_modified(now).unwrap();
+        });
+        for _ in 0..turns {
+            pair.turn();
+        }
+        rename(&mut pair, "/s/large", "/s/renamed", ["/s/large", "/s/renamed"]);
+        while pair.turn() {
+            let there = ["/s/large", "/s/renamed"].map(|at| pair.read(B, at).is_some());
+            assert_ne!(there, [false; 2], "renamed after {turns} turns");
+        }
+        pair.assert_alike();
+    }
+}
+
+#[test]
 fn a_renamed_large_file_moves_also_over_another_one() {
     let mut pair = pair_with_a_full_directory();
     rename(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::bulk::Bulk;
 use super::peers::weight;
-use super::queue::{Item, Queue};
+use super::queue::{Barrier, Item, Queue};
 use super::schedule::Occasion;
 use super::session::Session;
 use super::{Core, Step, Topic};
@@ -68,7 +68,7 @@ pub(super) struct Active<F> {
     harden_at: Option<Duration>,
     unreadable: BTreeSet<EntryPath>,
     /// Barriers that wait until everything has been read.
-    held: Vec<u64>,
+    held: Vec<Barrier>,
     retry_at: Option<Duration>,
 }
 
@@ -273,6 +273,19 @@ impl<F: Source> Active<F> {
         }
     }
 
+    /// Something is gone that had waited in `place`.
+    fn miss(&mut self, place: Place) {
+        match place {
+            Place::Queue => self.queue.miss(),
+            Place::Bulk => {
+                // The barriers behind it may not have come that far.
+                self.queue.miss();
+                self.bulk.miss();
+            }
+            Place::Gone => {}
+        }
+    }
+
     /// What comes before anything large: a change is sent and made durable while large contents are on their way.
     fn next_live_step(&self, is_awaited: bool, is_taken: bool) -> Option<Step> {
         let hardens = if self.queue.is_empty() {
@@ -421,8 +434,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
         if active.unreadable.is_empty() {
             active.retry_at = None;
-            for id in std::mem::take(&mut active.held) {
-                active.queue.push(Item::Barrier(id));
+            for barrier in std::mem::take(&mut active.held) {
+                active.queue.push_barrier(barrier);
             }
         }
     }
@@ -431,9 +444,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let Some(active) = &mut self.active else { return };
         match active.queue.pop() {
             None => {}
-            Some(Item::Barrier(id)) => {
-                if let Some(id) = active.bulk.hold(id) {
-                    self.reach_barrier(id);
+            Some(Item::Barrier(barrier)) => {
+                if let Some(barrier) = active.bulk.hold(barrier) {
+                    self.reach_barrier(barrier);
                 }
             }
             Some(Item::Path(path)) => {
@@ -467,13 +480,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.cannot_read(findings.failed, now);
     }
 
-    /// Everything told before the request `id` has been looked at and, as far as it could be read, sent.
-    pub(super) fn reach_barrier(&mut self, id: u64) {
+    /// Everything told before a request has been looked at and, as far as it could be read, sent.
+    pub(super) fn reach_barrier(&mut self, barrier: Barrier) {
         let Some(active) = &mut self.active else { return };
         if active.unreadable().is_some() {
-            active.held.push(id);
+            active.held.push(barrier);
         } else {
-            self.requests.barrier_reached(id, active.mark());
+            self.requests.barrier_reached(barrier.id, active.mark());
         }
     }
 
@@ -530,13 +543,14 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     /// is at its new path before it leaves the old one.
     fn examine_gone(&mut self, path: &EntryPath, place: Place, now: Duration) -> Looked {
         let is_announced = self.index.holds(path);
-        match place {
-            Place::Queue if is_announced => {
-                if let Some(active) = &mut self.active {
-                    active.queue.push_gone(path.clone());
-                }
+        if let Some(active) = &mut self.active {
+            active.miss(place);
+            if place == Place::Queue && is_announced {
+                active.queue.push_gone(path.clone());
                 return Looked::Later;
             }
+        }
+        match place {
             Place::Gone if self.may_have_moved(path) => return Looked::Later,
             // It was found elsewhere.
             Place::Gone if !is_announced => {}

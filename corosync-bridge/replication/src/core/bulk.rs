@@ -12,6 +12,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::active::{Active, Looked, Place};
+use super::queue::Barrier;
 use super::{Core, Step};
 use crate::chunks::Chunk;
 use crate::delta::Plan;
@@ -42,6 +43,8 @@ pub(super) struct Bulk<F> {
     waiting: VecDeque<Turn>,
     /// The paths in `waiting`.
     paths: BTreeSet<EntryPath>,
+    /// Counts what was gone when its turn came.
+    missed: u64,
     /// Steps that small changes took since the last one for anything large.
     live_steps: u32,
     /// The comparison has its turn before the next content.
@@ -56,8 +59,8 @@ pub(super) struct Bulk<F> {
 enum Turn {
     /// The file here was large when it was looked at.
     Content(EntryPath),
-    /// The request with this id may go on: every content before it is sent.
-    Barrier(u64),
+    /// A request may go on: every content before it is sent.
+    Barrier(Barrier),
 }
 
 /// A large file under way.
@@ -75,6 +78,7 @@ impl<F> Default for Bulk<F> {
             job: None,
             waiting: VecDeque::new(),
             paths: BTreeSet::new(),
+            missed: 0,
             live_steps: 0,
             comparison_is_next: false,
             begun_anew: None,
@@ -85,13 +89,30 @@ impl<F> Default for Bulk<F> {
 
 impl<F: Source> Bulk<F> {
     /// Takes a barrier in where something has to be sent before it; gives it back where nothing has.
-    pub(super) fn hold(&mut self, id: u64) -> Option<u64> {
+    pub(super) fn hold(&mut self, mut barrier: Barrier) -> Option<Barrier> {
         let is_live = self.job.as_ref().is_some_and(|job| job.target().is_none());
         if self.waiting.is_empty() && !is_live {
-            return Some(id);
+            return Some(barrier);
         }
-        self.waiting.push_back(Turn::Barrier(id));
+        barrier.wait(self.missed);
+        self.waiting.push_back(Turn::Barrier(barrier));
         None
+    }
+
+    /// Behind all that waits, also where it had waited already: it is gone, and among those may be what it became. Barriers
+    /// that were told after it are put off.
+    pub(super) fn push_behind(&mut self, path: &EntryPath) {
+        if self.paths.remove(path) {
+            self.waiting
+                .retain(|turn| !matches!(turn, Turn::Content(waiting) if waiting == path));
+            self.miss();
+        }
+        self.push(path);
+    }
+
+    /// What had waited is gone when its turn comes.
+    pub(super) fn miss(&mut self) {
+        self.missed += 1;
     }
 
     /// Also where it waits already: barriers that it was told before must not overtake it.
@@ -107,6 +128,12 @@ impl<F: Source> Bulk<F> {
         if self.paths.insert(path.clone()) {
             self.waiting.push_back(Turn::Content(path.clone()));
         }
+    }
+
+    /// Whether something waits that is at `path` or in it, or was.
+    pub(super) fn waits_at(&self, path: &EntryPath) -> bool {
+        let next = self.paths.range(path.clone()..).next();
+        next.is_some_and(|next| next == path || next.is_beneath(path))
     }
 
     fn next(&mut self) -> Option<Turn> {
@@ -327,10 +354,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     pub(super) fn content_step(&mut self, now: Duration) {
-        let turn = self.active.as_mut().and_then(|active| active.bulk.next());
-        match turn {
+        let Some(active) = &mut self.active else { return };
+        match active.bulk.next() {
             None => {}
-            Some(Turn::Barrier(id)) => self.reach_barrier(id),
+            Some(Turn::Barrier(barrier)) => match barrier.put_off(active.bulk.missed) {
+                Some(barrier) => active.queue.push_barrier(barrier),
+                None => self.reach_barrier(barrier),
+            },
             Some(Turn::Content(path)) => self.examine_or_retry(path, Place::Bulk, now),
         }
     }

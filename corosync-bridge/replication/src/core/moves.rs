@@ -20,6 +20,22 @@ use crate::wire::Operation;
 /// Entries of a directory that are looked at, at most, for one that is what it was.
 const PROOFS: usize = 16;
 
+impl<F> Active<F> {
+    /// Takes out where in `directory` something may have been moved from that waits for its turn.
+    fn take_expected_in(&mut self, directory: &EntryPath) -> Vec<EntryPath> {
+        let behind = self.expected_moves.range(directory.clone()..);
+        let within = behind.filter(|path| *path != directory);
+        let within: Vec<EntryPath> = within
+            .take_while(|path| path.is_beneath(directory))
+            .cloned()
+            .collect();
+        for path in &within {
+            self.expected_moves.remove(path);
+        }
+        within
+    }
+}
+
 impl<T: Tree, S: StateStore> Core<T, S> {
     /// The directory that was `found` at `path` is new there: if it was moved, it is told so. Returns whether it was.
     pub(super) fn follow_directory(
@@ -69,16 +85,19 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
     }
 
-    /// Whether what was at `path`, and is gone, may be what waits for its turn elsewhere.
+    /// Whether what was at `path`, or in it, and is gone, may be what waits for its turn elsewhere.
     pub(super) fn may_have_moved(&mut self, path: &EntryPath) -> bool {
         let Some(active) = &mut self.active else {
             return false;
         };
         let is_expected = active.expected_moves.remove(path);
-        if is_expected {
-            active.bulk.push(path);
+        let holds_expected = !active.take_expected_in(path).is_empty();
+        // It may have been looked at before, or what was in it, and waits itself.
+        let may_have_moved = is_expected || holds_expected || active.bulk.waits_at(path);
+        if may_have_moved {
+            active.bulk.push_behind(path);
         }
-        is_expected
+        may_have_moved
     }
 
     /// Where the inode of `stamp` was announced, if it may have been moved from there to `path`.
@@ -156,6 +175,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             self.send(None, Operation::Remove { path: to.clone() }, now);
         }
         self.index.rename(from, to);
+        if let Some(active) = &mut self.active {
+            let expected = active.take_expected_in(from);
+            let expected = expected.into_iter().filter_map(|path| path.rebased(from, to));
+            active.expected_moves.extend(expected);
+        }
         let (from, to) = (from.clone(), to.clone());
         self.owe_hardening(&from);
         self.owe_look_at_names(&from);

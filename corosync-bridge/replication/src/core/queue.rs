@@ -23,8 +23,46 @@ pub(super) enum Item<F> {
     AnyLink,
     /// Anything in the scan's reach may have changed.
     Scan(Scan<F>),
-    /// Everything told before this has been looked at: the request with this id may go on.
-    Barrier(u64),
+    /// Everything told before this has been looked at: a request may go on.
+    Barrier(Barrier),
+}
+
+/// How often a request waits for more than what was told before it: something is always gone where programs write fast.
+const PUT_OFF: u8 = 4;
+
+/// Where a request waits in a line for what was told before it. What of that is gone when it is looked at was maybe moved, and
+/// told of again: then the request waits for all that was told by the time that its turn comes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Barrier {
+    /// Names the request.
+    pub(super) id: u64,
+    /// What had been missed in the line when it began to wait.
+    missed: u64,
+    put_off: u8,
+}
+
+impl Barrier {
+    pub(super) fn new(id: u64) -> Self {
+        Self {
+            id,
+            missed: 0,
+            put_off: 0,
+        }
+    }
+
+    /// Begins to wait in a line in which so much has been missed by now.
+    pub(super) fn wait(&mut self, missed: u64) {
+        self.missed = missed;
+    }
+
+    /// Its turn has come in a line in which so much has been missed by now. Returns what it is where it has to be put off.
+    pub(super) fn put_off(self, missed: u64) -> Option<Self> {
+        let is_put_off = self.missed < missed && self.put_off < PUT_OFF;
+        is_put_off.then_some(Self {
+            put_off: self.put_off + 1,
+            ..self
+        })
+    }
 }
 
 /// First in, first out; a path or a tree that waits already does not wait twice: a program that makes and removes the
@@ -39,6 +77,8 @@ pub(super) struct Queue<F> {
     directories: BTreeSet<EntryPath>,
     links: BTreeSet<Inode>,
     any_link: bool,
+    /// Counts what was told of and was gone when it was looked at.
+    missed: u64,
 }
 
 impl<F> Default for Queue<F> {
@@ -51,6 +91,7 @@ impl<F> Default for Queue<F> {
             directories: BTreeSet::new(),
             links: BTreeSet::new(),
             any_link: false,
+            missed: 0,
         }
     }
 }
@@ -96,6 +137,16 @@ impl<F> Queue<F> {
         self.any_link = true;
     }
 
+    pub(super) fn push_barrier(&mut self, mut barrier: Barrier) {
+        barrier.wait(self.missed);
+        self.items.push_back(Item::Barrier(barrier));
+    }
+
+    /// Something that was told of is gone.
+    pub(super) fn miss(&mut self) {
+        self.missed += 1;
+    }
+
     pub(super) fn push(&mut self, item: Item<F>) {
         self.items.push_back(item);
     }
@@ -129,12 +180,13 @@ impl<F> Queue<F> {
                 }
                 // A barrier came first, and it before that.
                 Item::Gone(path) if !self.gone.remove(path) => continue,
-                Item::Gone(_)
-                | Item::Names(_)
-                | Item::Links(_)
-                | Item::AnyLink
-                | Item::Scan(_)
-                | Item::Barrier(_) => {}
+                Item::Barrier(barrier) => {
+                    if let Some(barrier) = barrier.put_off(self.missed) {
+                        self.push_barrier(barrier);
+                        continue;
+                    }
+                }
+                Item::Gone(_) | Item::Names(_) | Item::Links(_) | Item::AnyLink | Item::Scan(_) => {}
             }
             return Some(item);
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::active::{Active, Mark};
-use super::queue::Item;
+use super::queue::Barrier;
 use super::schedule::Occasion;
 use super::{Core, Topic};
 use crate::state::{StateError, StateStore};
@@ -254,7 +254,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     fn await_barrier(&mut self, id: u64) {
         if let Some(active) = &mut self.active {
-            active.queue.push(Item::Barrier(id));
+            active.queue.push_barrier(Barrier::new(id));
         }
     }
 
