@@ -127,13 +127,6 @@ impl<F: Source> Sending<F> {
         }
     }
 
-    fn read_from(&mut self, offset: u64) -> Result<(), TreeError> {
-        if self.position != Some(offset) {
-            self.source.seek(offset)?;
-        }
-        Ok(())
-    }
-
     /// All of it was read.
     fn finish_reading(&mut self) -> Read {
         match &mut self.read {
@@ -150,10 +143,7 @@ impl<F: Source> Sending<F> {
         let WhenRead::Ahead(ahead) = &mut self.read else {
             return Ok(false);
         };
-        let at = ahead.reading.length();
-        if self.position != Some(at) {
-            self.source.seek(at)?;
-        }
+        go_to(&mut self.source, self.position, ahead.reading.length())?;
         let read = ahead.step(&mut self.source, &mut self.plan)?;
         self.position = Some(ahead.reading.length());
         if let Some(read) = read {
@@ -183,7 +173,7 @@ impl<F: Source> Sending<F> {
                 (Some(copy), length)
             }
             Stretch::Data { length } => {
-                self.read_from(offset)?;
+                go_to(&mut self.source, self.position, offset)?;
                 let hole = self.source.skip_hole(length.min(STRETCH_BYTES))?;
                 let (message, taken) = if hole > 0 {
                     let length = hole;
@@ -213,6 +203,14 @@ impl<F: Source> Sending<F> {
         }
         Ok(message)
     }
+}
+
+/// Has `source`, which is read on at `position`, be read on at `offset`.
+fn go_to<F: Source>(source: &mut F, position: Option<u64>, offset: u64) -> Result<(), TreeError> {
+    if position != Some(offset) {
+        source.seek(offset)?;
+    }
+    Ok(())
 }
 
 impl<T: Tree, S: StateStore> Core<T, S> {
