@@ -11,7 +11,7 @@ use super::{Core, Notice, Step, Topic};
 use crate::digest::Digest;
 use crate::entry::{Attributes, Body, Found, Kind, Known, Seen};
 use crate::state::{StateError, StateStore};
-use crate::tree::{Complete, Stage, Tree, TreeError};
+use crate::tree::{Complete, Inspection, Stage, Tree, TreeError};
 use crate::undurable::Undurable;
 use crate::wire::{Message, Operation};
 use crate::{EntryPath, NodeId, Position, Role, Sync};
@@ -338,7 +338,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             }
             Operation::Directory { path, attributes } => {
                 self.check_and_place(&path)?;
+                let before = self.index.get(&path).map(|known| known.seen.stamp);
                 let seen = self.tree.make_directory(&path, &attributes)?;
+                let is_new = !before.is_some_and(|before| before.is_same_inode(&seen.stamp));
+                if is_new && self.agreed.beneath(&path).next().is_some() {
+                    // Somebody removed it here, with all that was in it, and nothing will tell of that any more.
+                    self.suspect_tree(&path);
+                }
                 self.learn(path, Body::Directory, attributes, seen, Digest::NONE);
                 Ok(())
             }
@@ -362,6 +368,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 let Some(before) = self.index.get(&path).filter(is_file).copied() else {
                     return self.without_content(path);
                 };
+                if !self.shows(&path, &before)? {
+                    return self.without_content(path);
+                }
                 let seen = self.tree.set_attributes(&path, &attributes)?;
                 let known = Known {
                     attributes: attributes.digest(),
@@ -413,6 +422,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let Some(known) = self.index.get(&to).filter(is_file).copied() else {
             return self.without_content(to);
         };
+        if !self.shows(&to, &known)? {
+            return self.without_content(to);
+        }
         let seen = self.tree.make_hard_link(path, &to)?;
         let known = Known {
             linked: true,
@@ -424,6 +436,16 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.share_with_names(known);
         self.agree_here(path);
         Ok(())
+    }
+
+    /// Whether what is known of the file at `path` is there still. Somebody may have written it here since: that would count as known
+    /// from then on, as what it is not.
+    fn shows(&mut self, path: &EntryPath, known: &Known) -> Result<bool, ApplyError> {
+        Ok(match self.tree.inspect(path, Some(&known.seen))? {
+            Inspection::Unchanged => true,
+            Inspection::Present(found) => found.seen.stamp == known.seen.stamp,
+            Inspection::Absent => false,
+        })
     }
 
     /// What is known of a file is known of all its names.
@@ -448,6 +470,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                     return Err(ApplyError::NotCovered { path: path.clone() });
                 }
             }
+        }
+        if known.kind == Kind::File && !self.shows(from, &known)? {
+            return self.without_content(from.clone());
         }
         let seen = self.tree.rename(from, to)?;
         self.note_gone_or_come(from);
