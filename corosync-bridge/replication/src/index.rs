@@ -111,9 +111,9 @@ impl Index {
         self.inodes.names(stamp)
     }
 
-    /// Paths of all inodes that are remembered so.
-    pub(crate) fn all_names(&self) -> impl Iterator<Item = &EntryPath> {
-        self.inodes.all_names()
+    /// Paths of all files that have several, in order.
+    pub(crate) fn linked_names(&self) -> impl Iterator<Item = &EntryPath> {
+        self.inodes.linked_names()
     }
 
     /// Whether `path` or anything in it is remembered.

@@ -596,6 +596,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             }
             return Ok(Looked::Done);
         }
+        if known.is_none() && !found.linked {
+            self.lose_unknown_name();
+        }
         if found.body == Body::File {
             return self.examine_file(path, known, place, now);
         }

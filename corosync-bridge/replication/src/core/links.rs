@@ -169,9 +169,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
         let (names, gone) = self.names_there_and_gone(path, known)?;
         if names.is_empty() {
-            if let Some(active) = &mut self.active {
-                active.queue.push_links(known.seen.stamp.inode());
-            }
+            self.look_for_untold_names(known);
         }
         let announced = names.into_iter().find_map(|name| {
             let announced = *self.index.get(&name)?;
@@ -188,6 +186,23 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             self.announce_link(path, &name, known, now);
         }
         Ok(())
+    }
+
+    /// The large file at `path` was sent whole: names of it that were announced while it was small, or their only name, are looked
+    /// for.
+    pub(super) fn look_for_names(&mut self, path: &EntryPath, known: &Known) -> Result<(), TreeError> {
+        let is_known = |before: &Known| before.linked && before.seen.stamp.is_same_inode(&known.seen.stamp);
+        let is_new = known.linked && !self.index.get(path).is_some_and(is_known);
+        if is_new && self.names_there_and_gone(path, known)?.0.is_empty() {
+            self.look_for_untold_names(known);
+        }
+        Ok(())
+    }
+
+    fn look_for_untold_names(&mut self, known: &Known) {
+        if let Some(active) = &mut self.active {
+            active.queue.push_links(known.seen.stamp.inode());
+        }
     }
 
     /// The file at `path` is the one that was announced at `from`, where another is by now. A Passive has it there as well until
@@ -333,7 +348,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.look_at_names(names.filter(|name| *name != path).cloned().collect());
     }
 
-    /// A name came and went unseen. What was written through it may show under others.
+    /// A name came and went, or was replaced, unseen. What was written through it may show under others.
     pub(super) fn lose_unknown_name(&mut self) {
         if let Some(active) = &mut self.active {
             active.queue.push_any_link();
@@ -342,8 +357,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     /// Looks at every file that has several names.
     pub(super) fn look_at_all_links(&mut self) {
-        let is_link = |path: &&EntryPath| self.index.get(path).is_some_and(|known| known.linked);
-        let links = self.index.all_names().filter(is_link);
+        let links = self.index.linked_names();
         let names: Vec<EntryPath> = links.take(LINKS_LOOKED_AT + 1).cloned().collect();
         if names.len() <= LINKS_LOOKED_AT {
             self.look_at_names(names);

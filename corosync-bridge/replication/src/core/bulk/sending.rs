@@ -302,6 +302,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             return self.changed_meanwhile(&Job::Send(sending), now);
         }
         self.finished(&sending.path);
+        self.look_for_names(&sending.path, &known)?;
         self.leave_names(&sending.path, &known);
         self.index.insert(sending.path.clone(), known);
         self.remember_base(digest, chunks);
