@@ -146,8 +146,14 @@ impl Daemon {
                 self.send();
             }
             self.core.work(now);
-            if began.elapsed() >= TURN || !self.core.has_work(self.core_now()) {
+            if began.elapsed() >= TURN {
                 return;
+            }
+            if !self.core.has_work(self.core_now()) {
+                if !self.core.is_behind() {
+                    return;
+                }
+                self.take_hints();
             }
         }
     }
@@ -156,6 +162,9 @@ impl Daemon {
     fn take_hints(&mut self) {
         let hints = self.watcher.take(Instant::now());
         self.tell_hints(&hints);
+        if self.core.is_behind() {
+            self.tell(&Event::CaughtUp);
+        }
     }
 
     fn tell_hints(&mut self, hints: &Hints) {

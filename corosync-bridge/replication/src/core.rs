@@ -140,6 +140,8 @@ pub enum Event<'a> {
     Rescan(&'a Path),
     /// Anything may have changed: notifications were lost.
     RescanAll,
+    /// Whatever the kernel has to tell by now was told. To be said when [`Core::is_behind`].
+    CaughtUp,
     /// Somebody asks for something. Answered once, through [`Core::take_answers`].
     Request {
         /// Named by the caller; comes back with the answer.
@@ -482,6 +484,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             Event::Changed(path) => self.changed(path),
             Event::Rescan(path) => self.rescan(path),
             Event::RescanAll => self.rescan_all(),
+            Event::CaughtUp => self.caught_up(),
             Event::Request {
                 id,
                 request,
@@ -520,6 +523,14 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     #[must_use]
     pub fn has_work(&self, now: Duration) -> bool {
         self.next_step(now).is_some()
+    }
+
+    /// Whether it waits for [`Event::CaughtUp`]: something is gone that may have been moved, of which nobody has told yet.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.active
+            .as_ref()
+            .is_some_and(|active| active.queue.is_behind())
     }
 
     /// Does one bounded piece of work.

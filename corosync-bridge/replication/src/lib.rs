@@ -8,7 +8,7 @@
 //! # How a daemon drives it
 //! ```text
 //! loop {
-//!     poll(fds, if core.has_work(now) { 0 } else { core.deadline() - now })
+//!     poll(fds, if core.has_work(now) || core.is_behind() { 0 } else { core.deadline() - now })
 //!     for each thing that happened { core.handle(event, now) }
 //!     core.work(now)                                  // one bounded slice
 //!     while CPG has room { core.next_message() }      // a message taken out must be sent, or Disconnected told
@@ -18,6 +18,8 @@
 //! ```
 //! - Before [`Event::Request`] is told, every change notification that the kernel already holds must have
 //!   been told as [`Event::Changed`]: flush covers what was told before it.
+//! - [`Event::CaughtUp`] is told when [`Core::is_behind`], after every notification that the kernel holds: what was moved
+//!   away is looked for at the paths of which that tells, before it counts as gone.
 //! - [`Event::Tick`] is told when [`Core::deadline`] has come.
 //! - Notices are taken before answers, so that a role is on record before a request for it is answered.
 //! - A Passive uses hints where its own changes travel ([`Coverage::offered_roots`]), and need not watch anything

@@ -78,7 +78,7 @@ impl Daemon {
 
     /// How long to sleep at most; `None` is for ever.
     fn timeout(&self) -> Option<Timespec> {
-        if self.core.has_work(self.core_now()) || self.server.has_request() {
+        if self.core.has_work(self.core_now()) || self.core.is_behind() || self.server.has_request() {
             return Some(Timespec::default());
         }
         let deadlines = [

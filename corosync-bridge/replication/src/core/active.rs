@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::bulk::Bulk;
 use super::peers::weight;
-use super::queue::{Barrier, Item, Queue};
+use super::queue::{Barrier, Gone, Item, Queue};
 use super::schedule::Occasion;
 use super::session::Session;
 use super::{Core, Step, Topic};
@@ -52,8 +52,6 @@ pub(super) struct Active<F> {
     base_scan: Option<Scan<F>>,
     /// Large contents that wait, and the one under way.
     pub(super) bulk: Bulk<F>,
-    /// Where large files that wait for their turn may have been moved from.
-    pub(super) expected_moves: BTreeSet<EntryPath>,
     /// Changes that not every follower has acknowledged, oldest first.
     sent: VecDeque<Sent>,
     /// Last sequence that some follower has acknowledged.
@@ -93,8 +91,12 @@ struct Sent {
 pub(super) enum Place {
     /// With all changes.
     Queue,
-    /// Behind all changes that the kernel had told of when it was gone.
+    /// Behind all changes up to when something else was found there.
+    Replaced,
+    /// Behind all changes up to when it was gone.
     Gone,
+    /// The same, and behind the large contents that had waited then.
+    Lost,
     /// With the large contents: it is its turn to be sent.
     Bulk,
 }
@@ -131,7 +133,6 @@ impl<F: Source> Active<F> {
             next_id: 0,
             base_scan: Some(base_scan),
             bulk: Bulk::default(),
-            expected_moves: BTreeSet::new(),
             sent: VecDeque::new(),
             acknowledged: 0,
             announced: VecDeque::new(),
@@ -151,9 +152,10 @@ impl<F: Source> Active<F> {
     pub(super) fn into_changes(self) -> Queue<F> {
         let mut changes = Queue::default();
         let mut queue = self.queue;
+        queue.catch_up();
         while let Some(item) = queue.pop() {
             match item {
-                Item::Path(path) | Item::Gone(path) => changes.push_path(path),
+                Item::Path(path) | Item::Gone(Gone { path, .. }) => changes.push_path(path),
                 Item::Names(directory) => changes.push_names(directory),
                 Item::Tree(top) => changes.push_tree(top),
                 Item::Links(inodes) => inodes.into_iter().for_each(|inode| changes.push_links(inode)),
@@ -274,15 +276,15 @@ impl<F: Source> Active<F> {
     }
 
     /// Something is gone that had waited in `place`.
-    fn miss(&mut self, place: Place) {
+    pub(super) fn miss(&mut self, place: Place) {
         match place {
-            Place::Queue => self.queue.miss(),
+            Place::Queue | Place::Replaced => self.queue.miss(),
             Place::Bulk => {
                 // The barriers behind it may not have come that far.
                 self.queue.miss();
                 self.bulk.miss();
             }
-            Place::Gone => {}
+            Place::Gone | Place::Lost => {}
         }
     }
 
@@ -359,6 +361,12 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             .ok()
             .filter(|path| self.coverage.covers(path))
             .filter(|path| self.coverage.rule(path).timing == Timing::Immediate)
+    }
+
+    pub(super) fn caught_up(&mut self) {
+        if let Some(active) = &mut self.active {
+            active.queue.catch_up();
+        }
     }
 
     pub(super) fn compare_everyone_again(&mut self) {
@@ -453,7 +461,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 self.owe_look_at_names(&path);
                 self.examine_or_retry(path, Place::Queue, now);
             }
-            Some(Item::Gone(path)) => self.examine_or_retry(path, Place::Gone, now),
+            Some(Item::Gone(Gone { path, place, .. })) => self.examine_or_retry(path, place, now),
             Some(Item::Links(inodes)) => self.find_names(&inodes),
             Some(Item::AnyLink) => self.look_at_all_links(),
             Some(Item::Names(directory)) => self.examine_or_retry(directory, Place::Queue, now),
@@ -516,6 +524,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let known = self.index.get(path).copied();
         let found = match self.tree.inspect(path, known.as_ref().map(|known| &known.seen))? {
             Inspection::Unchanged => {
+                self.is_back(path);
                 if search {
                     self.search(path);
                 }
@@ -524,6 +533,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             Inspection::Absent => return Ok(self.examine_gone(path, place, now)),
             Inspection::Present(found) => found,
         };
+        if self.waits_for_moved(path, known.as_ref(), &found, place) {
+            return Ok(Looked::Later);
+        }
+        self.is_back(path);
         let unsettled = known.filter(|known| may_be_as_known(&found, known));
         if unsettled.is_none() {
             self.owe_hardening(path);
@@ -539,24 +552,42 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         Ok(looked)
     }
 
+    /// Nobody has to look elsewhere for what was announced at `path`.
+    fn is_back(&mut self, path: &EntryPath) {
+        if let Some(active) = &mut self.active {
+            active.queue.is_back(path);
+        }
+    }
+
     /// Nothing is at `path`. What was there may yet be found elsewhere: so what is renamed is told as that, and whatever is moved
     /// is at its new path before it leaves the old one.
     fn examine_gone(&mut self, path: &EntryPath, place: Place, now: Duration) -> Looked {
         let is_announced = self.index.holds(path);
         if let Some(active) = &mut self.active {
             active.miss(place);
-            if place == Place::Queue && is_announced {
-                active.queue.push_gone(path.clone());
-                return Looked::Later;
+        }
+        if place == Place::Gone && self.waits_to_be_read(path) {
+            return Looked::Later;
+        }
+        let Some(active) = &mut self.active else {
+            return Looked::Done;
+        };
+        match place {
+            Place::Queue if is_announced => active.queue.push_gone(path.clone()),
+            Place::Replaced if is_announced => {
+                active.queue.push_gone_before_barriers(path.clone(), Place::Gone);
+            }
+            Place::Bulk if is_announced => {
+                active.queue.push_gone_before_barriers(path.clone(), Place::Lost);
+            }
+            // It was found elsewhere.
+            Place::Gone | Place::Lost if !is_announced => return Looked::Done,
+            Place::Queue | Place::Replaced | Place::Bulk | Place::Gone | Place::Lost => {
+                self.announce_gone(path, now);
+                return Looked::Done;
             }
         }
-        match place {
-            Place::Gone if self.may_have_moved(path) => return Looked::Later,
-            // It was found elsewhere.
-            Place::Gone if !is_announced => {}
-            Place::Queue | Place::Gone | Place::Bulk => self.announce_gone(path, now),
-        }
-        Looked::Done
+        Looked::Later
     }
 
     fn announce_gone(&mut self, path: &EntryPath, now: Duration) {
@@ -587,13 +618,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 .active
                 .as_ref()
                 .is_some_and(|active| active.is_unreadable(&above));
-            if !lost {
-                // Barriers behind a large content still wait for it.
-                self.look_later(path, place);
-            }
-            if let Some(active) = &mut self.active {
-                active.queue.push_front(vec![above]);
-            }
+            self.look_behind(above, Some(path).filter(|_| !lost), place);
             return Ok(Looked::Done);
         }
         if known.is_none() && !found.linked {
@@ -694,7 +719,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 Ok(Looked::Done)
             }
             Content::Large(source) if place != Place::Bulk => {
-                self.expect_move(path, &source.found().seen.stamp);
+                self.follow_file(path, &source.found().seen.stamp, now)?;
                 self.wait_in_bulk(path, &source, now)
             }
             Content::Large(source) => {
@@ -705,12 +730,32 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
     }
 
-    /// Looks at an entry once more, before what comes behind it in its place.
+    /// Looks at an entry once more: it went between two looks.
     fn look_later(&mut self, path: &EntryPath, place: Place) {
         let Some(active) = &mut self.active else { return };
         match place {
-            Place::Queue | Place::Gone => active.queue.push_front(vec![path.clone()]),
-            Place::Bulk => active.bulk.push_front(path.clone()),
+            Place::Queue => active.queue.push_front(vec![path.clone()]),
+            Place::Replaced | Place::Gone | Place::Lost => {
+                active.queue.push_gone_before_barriers(path.clone(), Place::Gone);
+            }
+            Place::Bulk => active.bulk.push_front(path.clone(), None),
+        }
+    }
+
+    /// Looks at the directory `above` first, and then once more at `path`, before what comes behind it in its place.
+    fn look_behind(&mut self, above: EntryPath, path: Option<&EntryPath>, place: Place) {
+        let Some(active) = &mut self.active else { return };
+        match (path.cloned(), place) {
+            (None, _) => active.queue.push_front(vec![above]),
+            (Some(path), Place::Queue) => active.queue.push_front(vec![above, path]),
+            (Some(path), Place::Replaced | Place::Gone | Place::Lost) => {
+                active.queue.push_gone_front(above, path);
+            }
+            // Barriers behind a large content still wait for it.
+            (Some(path), Place::Bulk) => {
+                active.bulk.push_front(path, None);
+                active.queue.push_front(vec![above]);
+            }
         }
     }
 

@@ -18,6 +18,7 @@ use crate::chunks::Chunk;
 use crate::delta::Plan;
 use crate::digest::Digest;
 use crate::entry::{Found, Kind, Known};
+use crate::inodes::Inode;
 use crate::state::StateStore;
 use crate::tree::{Inspection, Source, Tree, TreeError};
 use crate::wire::{Message, Operation};
@@ -57,8 +58,8 @@ pub(super) struct Bulk<F> {
 /// What waits.
 #[derive(Debug)]
 enum Turn {
-    /// The file here was large when it was looked at.
-    Content(EntryPath),
+    /// The file here was large when it was looked at; which that was, where it is known.
+    Content(EntryPath, Option<Inode>),
     /// A request may go on: every content before it is sent.
     Barrier(Barrier),
 }
@@ -99,46 +100,39 @@ impl<F: Source> Bulk<F> {
         None
     }
 
-    /// Behind all that waits, also where it had waited already: it is gone, and among those may be what it became. Barriers
-    /// that were told after it are put off.
-    pub(super) fn push_behind(&mut self, path: &EntryPath) {
-        if self.paths.remove(path) {
-            self.waiting
-                .retain(|turn| !matches!(turn, Turn::Content(waiting) if waiting == path));
-            self.miss();
-        }
-        self.push(path);
-    }
-
     /// What had waited is gone when its turn comes.
     pub(super) fn miss(&mut self) {
         self.missed += 1;
     }
 
     /// Also where it waits already: barriers that it was told before must not overtake it.
-    pub(super) fn push_front(&mut self, path: EntryPath) {
+    pub(super) fn push_front(&mut self, path: EntryPath, inode: Option<Inode>) {
         if !self.paths.insert(path.clone()) {
             self.waiting
-                .retain(|turn| !matches!(turn, Turn::Content(waiting) if *waiting == path));
+                .retain(|turn| !matches!(turn, Turn::Content(waiting, _) if *waiting == path));
         }
-        self.waiting.push_front(Turn::Content(path));
+        self.waiting.push_front(Turn::Content(path, inode));
     }
 
-    pub(super) fn push(&mut self, path: &EntryPath) {
+    pub(super) fn push(&mut self, path: &EntryPath, inode: Option<Inode>) {
         if self.paths.insert(path.clone()) {
-            self.waiting.push_back(Turn::Content(path.clone()));
+            self.waiting.push_back(Turn::Content(path.clone(), inode));
         }
     }
 
-    /// Whether something waits that is at `path` or in it, or was.
-    pub(super) fn waits_at(&self, path: &EntryPath) -> bool {
-        let next = self.paths.range(path.clone()..).next();
-        next.is_some_and(|next| next == path || next.is_beneath(path))
+    /// Where the file of `inode` waits to be read, or is being read.
+    pub(super) fn places(&self, inode: Inode) -> impl Iterator<Item = &EntryPath> {
+        let job = self.job.as_ref().filter(move |job| job.inode() == inode);
+        let waiting = self.waiting.iter().filter_map(move |turn| match turn {
+            Turn::Content(path, Some(waiting)) if *waiting == inode => Some(path),
+            Turn::Content(..) | Turn::Barrier(_) => None,
+        });
+        job.map(Job::path).into_iter().chain(waiting)
     }
 
     fn next(&mut self) -> Option<Turn> {
         let turn = self.waiting.pop_front()?;
-        if let Turn::Content(path) = &turn {
+        if let Turn::Content(path, _) = &turn {
             self.paths.remove(path);
         }
         Some(turn)
@@ -179,7 +173,7 @@ impl<F: Source> Bulk<F> {
     /// The group is gone: what was being sent has to be sent again.
     pub(super) fn begin_anew(&mut self) {
         if let Some(job) = self.job.take().filter(|job| job.target().is_none()) {
-            self.push_front(job.path().clone());
+            self.push_front(job.path().clone(), Some(job.inode()));
         }
     }
 
@@ -232,6 +226,11 @@ impl<F: Source> Job<F> {
         }
     }
 
+    /// Which file it is.
+    fn inode(&self) -> Inode {
+        self.source().found().seen.stamp.inode()
+    }
+
     fn source(&self) -> &F {
         match self {
             Self::Survey(survey) => &survey.source,
@@ -275,6 +274,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
         let content = (!active.bulk.waiting.is_empty()).then_some(Step::Content);
         let comparison = match &active.session {
+            // What is gone is not announced as that yet: it would be looked for again and again.
+            _ if active.queue.is_behind() => None,
             Some(session) => session.can_go_on().then_some(Step::Session),
             None => {
                 let node = self.peers.to_compare(now).filter(|_| self.joined);
@@ -317,14 +318,14 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         match older {
             Some(job) => {
                 self.withdraw(job.transfer(), now);
-                self.begin_again(path)?;
+                self.begin_again(path, job.inode())?;
             }
             None if active
                 .bulk
                 .job
                 .as_ref()
                 .is_some_and(|job| job.target().is_none() && job.path() == path) => {}
-            None => active.bulk.push(path),
+            None => active.bulk.push(path, Some(seen.stamp.inode())),
         }
         self.look_at_names_with(path, &seen.stamp);
         Ok(Looked::Later)
@@ -344,12 +345,12 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let replaced = active.bulk.job.take_if(|job| replaces(change, job.path()));
         let Some(job) = replaced else { return };
         self.withdraw(job.transfer(), now);
-        let path = job.path().clone();
+        let (path, inode) = (job.path().clone(), job.inode());
         if job.target().is_some() {
             self.supply_later(&path);
         } else if let Some(active) = &mut self.active {
             // Looked at again before the barriers behind it: it may have come back.
-            active.bulk.push_front(path);
+            active.bulk.push_front(path, Some(inode));
         }
     }
 
@@ -358,11 +359,27 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         match active.bulk.next() {
             None => {}
             Some(Turn::Barrier(barrier)) => match barrier.put_off(active.bulk.missed) {
-                Some(barrier) => active.queue.push_barrier(barrier),
+                Some(barrier) => active.queue.put_off(barrier),
                 None => self.reach_barrier(barrier),
             },
-            Some(Turn::Content(path)) => self.examine_or_retry(path, Place::Bulk, now),
+            Some(Turn::Content(path, waited)) if self.waits_behind(&path, waited) => {}
+            Some(Turn::Content(path, _)) => self.examine_or_retry(path, Place::Bulk, now),
         }
+    }
+
+    /// What `waited` at `path` may have been moved where it is not there now: of that, too, the barriers behind it have to wait for
+    /// the word. Returns whether it waits behind what it may have become.
+    fn waits_behind(&mut self, path: &EntryPath, waited: Option<Inode>) -> bool {
+        let Some(waited) = waited else { return false };
+        let (is_there, is_gone) = match self.tree.inspect(path, None) {
+            Ok(Inspection::Present(found)) => (found.seen.stamp.inode() == waited, false),
+            Ok(Inspection::Absent) => (false, true),
+            Ok(Inspection::Unchanged) | Err(_) => (true, false),
+        };
+        if let Some(active) = self.active.as_mut().filter(|_| !is_there) {
+            active.miss(Place::Bulk);
+        }
+        is_gone && self.waits_to_be_read(path)
     }
 
     /// Begins with a large content whose turn has come. One that was announced before, here or elsewhere, may be the

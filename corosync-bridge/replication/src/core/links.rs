@@ -147,7 +147,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if names.iter().any(|name| active.is_unreadable(name)) {
             return false;
         }
-        active.bulk.push_front(path.clone());
+        active.bulk.push_front(path.clone(), None);
         self.look_at_gone_names(names);
         true
     }
@@ -276,7 +276,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     pub(super) fn look_at_names_with(&mut self, path: &EntryPath, stamp: &Stamp) {
         if let Some(active) = &mut self.active {
             for name in self.index.names(stamp).filter(|name| *name != path) {
-                active.bulk.push(name);
+                active.bulk.push(name, Some(stamp.inode()));
             }
         }
     }
@@ -286,7 +286,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     fn look_at_gone_names(&mut self, gone: Vec<EntryPath>) {
         if let Some(active) = &mut self.active {
             for name in gone {
-                active.bulk.push_front(name);
+                active.bulk.push_front(name, None);
             }
         }
     }

@@ -3,13 +3,13 @@
 //!
 //! Notifications may be lost or late, so they prove nothing. An inode does: what is new at one path and was announced at
 //! another, where it is not any more, was moved. An inode number may be used again for something new, though. So
-//! a file counts as moved when its content is the one that was announced, and a directory when something in it
-//! is still what it was.
+//! a file counts as moved when its size and mtime are those that were announced, and is read all the same before it counts as
+//! known; a directory when something in it is still what it was.
 
 use std::time::Duration;
 
 use super::Core;
-use super::active::Active;
+use super::active::{Active, Place};
 use crate::EntryPath;
 use crate::coverage::Direction;
 use crate::entry::{Found, Kind, Known, Stamp};
@@ -20,22 +20,6 @@ use crate::wire::Operation;
 /// Entries of a directory that are looked at, at most, for one that is what it was.
 const PROOFS: usize = 16;
 
-impl<F> Active<F> {
-    /// Takes out where in `directory` something may have been moved from that waits for its turn.
-    fn take_expected_in(&mut self, directory: &EntryPath) -> Vec<EntryPath> {
-        let behind = self.expected_moves.range(directory.clone()..);
-        let within = behind.filter(|path| *path != directory);
-        let within: Vec<EntryPath> = within
-            .take_while(|path| path.is_beneath(directory))
-            .cloned()
-            .collect();
-        for path in &within {
-            self.expected_moves.remove(path);
-        }
-        within
-    }
-}
-
 impl<T: Tree, S: StateStore> Core<T, S> {
     /// The directory that was `found` at `path` is new there: if it was moved, it is told so. Returns whether it was.
     pub(super) fn follow_directory(
@@ -44,9 +28,14 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         found: &Found,
         now: Duration,
     ) -> Result<bool, TreeError> {
-        let Some(from) = self.moved_from(path, &found.seen.stamp, Kind::Directory)? else {
+        let stamp = &found.seen.stamp;
+        let from = self.names_elsewhere(path, stamp, Kind::Directory).next().cloned();
+        let Some(from) = from.filter(|_| self.may_rename()) else {
             return Ok(false);
         };
+        if self.is_at(&from, stamp)? {
+            return Ok(false);
+        }
         let is_uniform = [path, &from].iter().all(|end| self.coverage.is_uniform(end));
         let is_moved = is_uniform && self.still_holds(&from, path)?;
         if is_moved {
@@ -55,82 +44,133 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         Ok(is_moved)
     }
 
-    /// The file at `path` was found to be `known`: if it was moved, it is told so.
+    /// The large file at `path`, which was found to be of `stamp`, waits for its turn to be read. If it was moved, it is told so
+    /// now: what it was announced as may be in the way of something else by then.
     pub(super) fn follow_file(
+        &mut self,
+        path: &EntryPath,
+        stamp: &Stamp,
+        now: Duration,
+    ) -> Result<(), TreeError> {
+        let is_it = |known: &Known| {
+            let announced = known.seen.stamp;
+            (announced.size, announced.mtime) == (stamp.size, stamp.mtime)
+        };
+        self.follow_file_if(path, stamp, is_it, now)
+    }
+
+    /// The file at `path` was found to be `known`. The same of one that has another mtime.
+    pub(super) fn follow_read_file(
         &mut self,
         path: &EntryPath,
         known: &Known,
         now: Duration,
     ) -> Result<(), TreeError> {
-        let Some(from) = self.moved_from(path, &known.seen.stamp, Kind::File)? else {
+        let is_it = |announced: &Known| announced.same_content(known);
+        self.follow_file_if(path, &known.seen.stamp, is_it, now)
+    }
+
+    fn follow_file_if(
+        &mut self,
+        path: &EntryPath,
+        stamp: &Stamp,
+        is_it: impl Fn(&Known) -> bool,
+        now: Duration,
+    ) -> Result<(), TreeError> {
+        let from = self
+            .names_elsewhere(path, stamp, Kind::File)
+            .find(|from| self.index.get(from).is_some_and(&is_it))
+            .cloned();
+        let Some(from) = from else {
             return Ok(());
         };
-        let is_announced = |before: &Known| before.same_content(known);
-        if self.index.get(&from).is_some_and(is_announced) {
-            match self.tree.inspect(&from, None)? {
-                Inspection::Absent => self.announce_move(&from, path, now),
-                // Something else took its place, maybe at once: there was always something at `from`.
-                Inspection::Present(_) | Inspection::Unchanged => self.link_to_lost_name(path, &from, now),
-            }
+        let is_gone = matches!(self.tree.inspect(&from, None)?, Inspection::Absent);
+        if is_gone && self.may_rename() {
+            self.announce_move(&from, path, now);
+        } else {
+            // It has that name still, or something else took its place, maybe at once: there was always something at `from`.
+            self.link_to_lost_name(path, &from, now);
         }
         Ok(())
     }
 
-    /// A large file that was found at `path` waits for its turn. Where it may have been moved from is not told as gone
-    /// until then.
-    pub(super) fn expect_move(&mut self, path: &EntryPath, stamp: &Stamp) {
-        let from = self.index.names(stamp).find(|from| *from != path).cloned();
-        if let (Some(active), Some(from)) = (&mut self.active, from) {
-            active.expected_moves.insert(from);
+    /// What was announced at `path` and is gone may wait for its turn to be read elsewhere, where it was not announced yet. Returns
+    /// whether it does: it is not told as gone until then.
+    pub(super) fn waits_to_be_read(&mut self, path: &EntryPath) -> bool {
+        let stamp = self.index.get(path).map(|known| known.seen.stamp);
+        let Some((active, stamp)) = self.active.as_mut().zip(stamp) else {
+            return false;
+        };
+        let is_new = |place: &EntryPath| !self.index.names(&stamp).any(|name| name == place);
+        let waits = active.bulk.places(stamp.inode()).any(is_new);
+        if waits {
+            // Behind it, and nothing there is to be read.
+            active.bulk.push(path, None);
         }
+        waits
     }
 
-    /// Whether what was at `path`, or in it, and is gone, may be what waits for its turn elsewhere.
-    pub(super) fn may_have_moved(&mut self, path: &EntryPath) -> bool {
+    /// Something was `found` at `path` that may not be what was announced there as `known`: that may have been moved, or a directory
+    /// above it. Then this waits until whatever was told is looked at. Returns whether it does.
+    pub(super) fn waits_for_moved(
+        &mut self,
+        path: &EntryPath,
+        known: Option<&Known>,
+        found: &Found,
+        place: Place,
+    ) -> bool {
+        let is_another = |known: &&Known| {
+            let is_it = known.kind == found.body.kind() && known.seen.stamp.is_same_inode(&found.seen.stamp);
+            known.kind != Kind::Link && !is_it
+        };
+        let is_followed = self.coverage.rule(path).direction == Direction::ActiveToPassive;
+        let replaced = known.filter(is_another).filter(|_| is_followed);
         let Some(active) = &mut self.active else {
             return false;
         };
-        let is_expected = active.expected_moves.remove(path);
-        let holds_expected = !active.take_expected_in(path).is_empty();
-        // It may have been looked at before, or what was in it, and waits itself.
-        let may_have_moved = is_expected || holds_expected || active.bulk.waits_at(path);
-        if may_have_moved {
-            active.bulk.push_behind(path);
+        let is_gone_above = active.queue.is_gone_above(path);
+        match (place, replaced) {
+            (Place::Queue, Some(known)) => {
+                let is_light = self.index.names(&known.seen.stamp).next().is_none();
+                active.queue.push_replaced(path.clone(), is_light);
+            }
+            (Place::Queue, None) if is_gone_above => active.queue.push_replaced(path.clone(), false),
+            (Place::Bulk, _) if is_gone_above => {
+                active.miss(place);
+                active
+                    .queue
+                    .push_gone_before_barriers(path.clone(), Place::Replaced);
+            }
+            (Place::Queue | Place::Replaced | Place::Bulk | Place::Gone | Place::Lost, _) => return false,
         }
-        may_have_moved
+        true
     }
 
-    /// Where the inode of `stamp` was announced, if it may have been moved from there to `path`.
-    ///
-    /// A comparison under way would have to move what it found out: then, and between paths that are not replicated
-    /// alike, what was moved is sent anew.
-    fn moved_from(
-        &mut self,
-        path: &EntryPath,
-        stamp: &Stamp,
-        kind: Kind,
-    ) -> Result<Option<EntryPath>, TreeError> {
+    /// A comparison under way would have to move what it found out, and what could not be read may be anywhere.
+    fn may_rename(&self) -> bool {
         let is_busy = |active: &Active<_>| active.session.is_some() || active.unreadable().is_some();
-        if self.active.as_ref().is_none_or(is_busy) {
-            return Ok(None);
-        }
-        // One that had both names has lost one.
-        let is_of_inode = |known: &Known| known.kind == kind && known.seen.stamp.is_same_inode(stamp);
-        if self.index.get(path).is_some_and(is_of_inode) {
-            return Ok(None);
-        }
+        self.active.as_ref().is_some_and(|active| !is_busy(active))
+    }
+
+    /// Where the inode of `stamp` was announced, unless it was at `path`. Between paths that are not replicated alike, what was moved
+    /// is sent anew.
+    fn names_elsewhere<'a>(
+        &'a self,
+        path: &'a EntryPath,
+        stamp: &'a Stamp,
+        kind: Kind,
+    ) -> impl Iterator<Item = &'a EntryPath> {
         let rule = self.coverage.rule(path);
-        let is_alike = |from: &&EntryPath| {
-            let apart = *from != path && !from.is_beneath(path) && !path.is_beneath(from);
-            let same_kind = self.index.get(from).is_some_and(|known| known.kind == kind);
-            apart && same_kind && self.coverage.rule(from) == rule
-        };
-        let alike = self.index.names(stamp).find(is_alike).cloned();
-        let Some(from) = alike.filter(|_| rule.direction == Direction::ActiveToPassive) else {
-            return Ok(None);
-        };
-        let is_still_there = self.is_at(&from, stamp)?;
-        Ok((!is_still_there).then_some(from))
+        let is_of_inode = |known: &Known| known.kind == kind && known.seen.stamp.is_same_inode(stamp);
+        // One that had both names has lost one.
+        let is_new = !self.index.get(path).is_some_and(is_of_inode);
+        let is_followed = is_new && rule.direction == Direction::ActiveToPassive;
+        let names = is_followed.then(|| self.index.names(stamp));
+        names.into_iter().flatten().filter(move |from| {
+            let is_apart = *from != path && !from.is_beneath(path) && !path.is_beneath(from);
+            let is_same_kind = self.index.get(from).is_some_and(|known| known.kind == kind);
+            is_apart && is_same_kind && self.coverage.rule(from) == rule
+        })
     }
 
     /// Whether `path` is a name of the inode of `stamp` on disk.
@@ -175,11 +215,6 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             self.send(None, Operation::Remove { path: to.clone() }, now);
         }
         self.index.rename(from, to);
-        if let Some(active) = &mut self.active {
-            let expected = active.take_expected_in(from);
-            let expected = expected.into_iter().filter_map(|path| path.rebased(from, to));
-            active.expected_moves.extend(expected);
-        }
         let (from, to) = (from.clone(), to.clone());
         self.owe_hardening(&from);
         self.owe_look_at_names(&from);

@@ -1,7 +1,8 @@
 //! What an Active has to look at, in order.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::active::Place;
 use crate::EntryPath;
 use crate::inodes::Inode;
 use crate::scan::Scan;
@@ -11,8 +12,8 @@ use crate::scan::Scan;
 pub(super) enum Item<F> {
     /// An entry may have changed.
     Path(EntryPath),
-    /// Nothing was there any more.
-    Gone(EntryPath),
+    /// What was announced was not there any more.
+    Gone(Gone),
     /// Names in this directory may have changed, and with them its mtime.
     Names(EntryPath),
     /// Anything here and beneath may have changed.
@@ -27,42 +28,75 @@ pub(super) enum Item<F> {
     Barrier(Barrier),
 }
 
-/// How often a request waits for more than what was told before it: something is always gone where programs write fast.
-const PUT_OFF: u8 = 4;
+/// How often something waits for more than what was told before it: programs that write fast always leave something that is gone
+/// when it is looked at.
+const PUT_OFF: u8 = 8;
 
-/// Where a request waits in a line for what was told before it. What of that is gone when it is looked at was maybe moved, and
-/// told of again: then the request waits for all that was told by the time that its turn comes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Barrier {
-    /// Names the request.
-    pub(super) id: u64,
+/// How something waits in a line for what was told before it. What of that is gone when it is looked at was maybe moved, and
+/// told of again: then it waits once more, for all that was told by the time that its turn comes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Wait {
     /// What had been missed in the line when it began to wait.
     missed: u64,
     put_off: u8,
 }
 
-impl Barrier {
-    pub(super) fn new(id: u64) -> Self {
+impl Wait {
+    /// Nothing that is missed puts it off any more.
+    fn over() -> Self {
         Self {
-            id,
             missed: 0,
-            put_off: 0,
+            put_off: PUT_OFF,
         }
     }
 
-    /// Begins to wait in a line in which so much has been missed by now.
-    pub(super) fn wait(&mut self, missed: u64) {
-        self.missed = missed;
-    }
-
-    /// Its turn has come in a line in which so much has been missed by now. Returns what it is where it has to be put off.
-    pub(super) fn put_off(self, missed: u64) -> Option<Self> {
+    /// Its turn has come in a line in which so much has been missed by now. Returns how it waits on where it has to.
+    fn put_off(self, missed: u64) -> Option<Self> {
         let is_put_off = self.missed < missed && self.put_off < PUT_OFF;
         is_put_off.then_some(Self {
             put_off: self.put_off + 1,
             ..self
         })
     }
+}
+
+/// Where a request waits in a line for what was told before it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Barrier {
+    /// Names the request.
+    pub(super) id: u64,
+    wait: Wait,
+    /// It waits for what was found gone before its first turn, up to this number.
+    gone: Option<u64>,
+}
+
+impl Barrier {
+    pub(super) fn new(id: u64) -> Self {
+        let wait = Wait::default();
+        Self { id, wait, gone: None }
+    }
+
+    /// Begins to wait in a line in which so much has been missed by now.
+    pub(super) fn wait(&mut self, missed: u64) {
+        self.wait.missed = missed;
+    }
+
+    /// Its turn has come in a line in which so much has been missed by now. Returns what it is where it has to be put off.
+    pub(super) fn put_off(self, missed: u64) -> Option<Self> {
+        let wait = self.wait.put_off(missed)?;
+        Some(Self { wait, ..self })
+    }
+}
+
+/// What was announced at `path` was not there when it was looked at.
+#[derive(Debug)]
+pub(super) struct Gone {
+    pub(super) path: EntryPath,
+    /// As what it is looked at: nothing was there, or something else.
+    pub(super) place: Place,
+    /// Which time that was found.
+    number: u64,
+    wait: Wait,
 }
 
 /// First in, first out; a path or a tree that waits already does not wait twice: a program that makes and removes the
@@ -73,10 +107,15 @@ pub(super) struct Queue<F> {
     items: VecDeque<Item<F>>,
     waiting: BTreeSet<EntryPath>,
     trees: BTreeSet<EntryPath>,
-    gone: BTreeSet<EntryPath>,
+    /// The paths that are gone, by their numbers in `items` or `untold`; and the barriers from which number on wait for them.
+    gone: BTreeMap<EntryPath, (u64, u64)>,
     directories: BTreeSet<EntryPath>,
     links: BTreeSet<Inode>,
     any_link: bool,
+    /// What waits for the word that everything which changed until now was told.
+    untold: Vec<Item<F>>,
+    /// Counts what was found gone.
+    found_gone: u64,
     /// Counts what was told of and was gone when it was looked at.
     missed: u64,
 }
@@ -87,10 +126,12 @@ impl<F> Default for Queue<F> {
             items: VecDeque::new(),
             waiting: BTreeSet::new(),
             trees: BTreeSet::new(),
-            gone: BTreeSet::new(),
+            gone: BTreeMap::new(),
             directories: BTreeSet::new(),
             links: BTreeSet::new(),
             any_link: false,
+            untold: Vec::new(),
+            found_gone: 0,
             missed: 0,
         }
     }
@@ -114,12 +155,61 @@ impl<F> Queue<F> {
         }
     }
 
-    /// Nothing is at `path` any more. What was there may be at another path that waits: it comes after those, but before
-    /// a barrier that was told after it.
+    /// Nothing is at `path` any more. What was there may be at another path, of which nobody has told yet: it comes after
+    /// whatever is told until [`Queue::catch_up`].
     pub(super) fn push_gone(&mut self, path: EntryPath) {
-        if self.gone.insert(path.clone()) {
-            self.items.push_back(Item::Gone(path));
+        self.await_word_of(path, Place::Gone, Wait::default(), self.found_gone + 1);
+    }
+
+    /// The same where something else is at `path`. What `is_light` to be told again waits no longer, whatever else is missed.
+    pub(super) fn push_replaced(&mut self, path: EntryPath, is_light: bool) {
+        let wait = if is_light { Wait::over() } else { Wait::default() };
+        self.await_word_of(path, Place::Replaced, wait, self.found_gone + 1);
+    }
+
+    /// The same of what was told before every barrier that waits: those wait for it too.
+    pub(super) fn push_gone_before_barriers(&mut self, path: EntryPath, place: Place) {
+        match self.gone.get_mut(&path) {
+            Some((_, awaited_from)) => *awaited_from = 0,
+            None => self.await_word_of(path, place, Wait::default(), 0),
         }
+    }
+
+    fn await_word_of(&mut self, path: EntryPath, place: Place, wait: Wait, awaited_from: u64) {
+        if !self.gone.contains_key(&path) {
+            let gone = self.number_gone(path, place, wait, awaited_from);
+            self.untold.push(Item::Gone(gone));
+        }
+    }
+
+    /// Puts what waited because it was gone back to the head, behind `above`, the directory that comes first.
+    pub(super) fn push_gone_front(&mut self, above: EntryPath, path: EntryPath) {
+        let gone = self.number_gone(path, Place::Replaced, Wait::over(), 0);
+        self.items.push_front(Item::Gone(gone));
+        self.items.push_front(Item::Path(above));
+    }
+
+    fn number_gone(&mut self, path: EntryPath, place: Place, wait: Wait, awaited_from: u64) -> Gone {
+        self.found_gone += 1;
+        let number = self.found_gone;
+        self.gone.insert(path.clone(), (number, awaited_from));
+        Gone {
+            path,
+            place,
+            number,
+            wait,
+        }
+    }
+
+    /// Something is at `path` again that is announced there.
+    pub(super) fn is_back(&mut self, path: &EntryPath) {
+        self.gone.remove(path);
+    }
+
+    /// Whether a directory above `path` waits because it is gone.
+    pub(super) fn is_gone_above(&self, path: &EntryPath) -> bool {
+        let mut above = std::iter::successors(path.parent(), EntryPath::parent);
+        !self.gone.is_empty() && above.any(|above| self.gone.contains_key(&above))
     }
 
     /// A name in `directory` came or went, or may have.
@@ -140,6 +230,27 @@ impl<F> Queue<F> {
     pub(super) fn push_barrier(&mut self, mut barrier: Barrier) {
         barrier.wait(self.missed);
         self.items.push_back(Item::Barrier(barrier));
+    }
+
+    /// A barrier waits for whatever is told until [`Queue::catch_up`], and for what waits for that now.
+    pub(super) fn put_off(&mut self, mut barrier: Barrier) {
+        barrier.gone = Some(self.found_gone);
+        self.untold.push(Item::Barrier(barrier));
+    }
+
+    /// Whether something waits for [`Queue::catch_up`].
+    pub(super) fn is_behind(&self) -> bool {
+        !self.untold.is_empty()
+    }
+
+    /// Everything that changed before now was told.
+    pub(super) fn catch_up(&mut self) {
+        for mut item in std::mem::take(&mut self.untold) {
+            if let Item::Gone(Gone { wait, .. }) | Item::Barrier(Barrier { wait, .. }) = &mut item {
+                wait.missed = self.missed;
+            }
+            self.items.push_back(item);
+        }
     }
 
     /// Something that was told of is gone.
@@ -170,26 +281,49 @@ impl<F> Queue<F> {
                     return Some(item);
                 }
             }
-            let item = self.items.pop_front()?;
-            match &item {
+            let mut item = self.items.pop_front()?;
+            match &mut item {
                 Item::Path(path) => {
                     self.waiting.remove(path);
                 }
                 Item::Tree(top) => {
                     self.trees.remove(top);
                 }
-                // A barrier came first, and it before that.
-                Item::Gone(path) if !self.gone.remove(path) => continue,
+                Item::Gone(gone) if self.gone.get(&gone.path).is_none_or(|now| now.0 != gone.number) => {
+                    continue;
+                }
+                Item::Gone(gone) if self.is_gone_above(&gone.path) => {
+                    self.untold.push(item);
+                    continue;
+                }
+                Item::Gone(gone) => {
+                    if let Some(wait) = gone.wait.put_off(self.missed) {
+                        gone.wait = wait;
+                        self.untold.push(item);
+                        continue;
+                    }
+                    self.gone.remove(&gone.path);
+                }
                 Item::Barrier(barrier) => {
                     if let Some(barrier) = barrier.put_off(self.missed) {
-                        self.push_barrier(barrier);
+                        self.put_off(barrier);
+                        continue;
+                    }
+                    if self.waits_for_gone(*barrier.gone.get_or_insert(self.found_gone)) {
+                        self.untold.push(item);
                         continue;
                     }
                 }
-                Item::Gone(_) | Item::Names(_) | Item::Links(_) | Item::AnyLink | Item::Scan(_) => {}
+                Item::Names(_) | Item::Links(_) | Item::AnyLink | Item::Scan(_) => {}
             }
             return Some(item);
         }
+    }
+
+    /// Whether something that was found gone, up to this number, may yet have been moved.
+    fn waits_for_gone(&self, number: u64) -> bool {
+        let mut gone = self.gone.values();
+        gone.any(|(_, awaited_from)| *awaited_from <= number)
     }
 
     /// What comes after all that was told.
@@ -200,8 +334,7 @@ impl<F> Queue<F> {
         if std::mem::take(&mut self.any_link) {
             return Some(Item::AnyLink);
         }
-        let gone = self.gone.pop_first().map(Item::Gone);
-        gone.or_else(|| self.directories.pop_first().map(Item::Names))
+        self.directories.pop_first().map(Item::Names)
     }
 
     /// Entries that wait.

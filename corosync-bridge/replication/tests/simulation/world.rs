@@ -35,6 +35,9 @@ const CLOCKS_APART_MS: u64 = 50 + 125 + 125;
 /// Longer than a Passive pauses before it tries again.
 const QUIET: Duration = Duration::from_secs(4);
 
+/// Moves that are looked at one by one when everything is well.
+const MOVES_AT_REST: usize = 2;
+
 /// How often `/p` and `/bp` are looked at.
 const PERIOD: Duration = Duration::from_secs(2);
 
@@ -176,8 +179,8 @@ struct Bridge {
     inbox: VecDeque<Delivery>,
     /// With Corosync, not yet in the agreed order.
     outgoing: VecDeque<Vec<u8>>,
-    /// Told by the kernel, not yet to the core.
-    hints: VecDeque<Hint>,
+    /// Told by the kernel, not yet to the core. Of both ends of a rename it tells at once.
+    hints: VecDeque<Vec<Hint>>,
     members: Vec<NodeId>,
     /// In the group, as the group sees it.
     joined: bool,
@@ -198,10 +201,20 @@ struct Node {
     marker: Role,
     island: usize,
     floor: Floor,
+    /// Contents that the Active knows to be durable here, by the writes that made them, and still has. Only a new content
+    /// takes their place: however they are moved about, they are somewhere here at any moment.
+    entrusted: BTreeSet<Version>,
     clock: SimClock,
 }
 
 impl Bridge {
+    /// Everything that the kernel told of was looked at and sent.
+    fn is_done(&self, now: Duration) -> bool {
+        let waits =
+            self.core.report(now).transfer.is_some() || self.core.has_work(now) || self.core.is_behind();
+        self.hints.is_empty() && !waits
+    }
+
     /// A program beside it has written at `target`: nobody is told of that, and there may be less than before.
     fn writes_itself(&mut self, target: &EntryPath, live: &Image) {
         let concerns =
@@ -224,6 +237,8 @@ struct Flush {
     node: usize,
     id: u64,
     floor: Floor,
+    /// The writes that made what the files hold.
+    files: BTreeSet<Version>,
 }
 
 pub(crate) struct World {
@@ -255,6 +270,12 @@ pub(crate) struct World {
     /// What programs copied from the Active beside a Passive. It may be gone there before anybody is told of it: only a comparison
     /// finds it then.
     copied: BTreeSet<EntryPath>,
+    /// Contents that were moved since everything that the kernel told of was done.
+    moved: BTreeSet<Version>,
+    /// Those that moved on meanwhile. The Active may have found them nowhere, so that they are removed and sent again.
+    restless: BTreeSet<Version>,
+    /// Counts the contents that the Active began to send.
+    contents_sent: u64,
     /// Versions that a core has put on some disk.
     shared: Rc<RefCell<BTreeSet<(EntryPath, Version)>>>,
     /// Whether everything that happens is printed.
@@ -318,6 +339,7 @@ impl World {
                     marker: Role::Passive,
                     island: 0,
                     floor: Floor::new(),
+                    entrusted: BTreeSet::new(),
                 }
             })
             .collect();
@@ -338,6 +360,9 @@ impl World {
             transferring: BTreeSet::new(),
             strays: BTreeSet::new(),
             copied: BTreeSet::new(),
+            moved: BTreeSet::new(),
+            restless: BTreeSet::new(),
+            contents_sent: 0,
             shared: Rc::default(),
             trace: std::env::var_os("BMC_SIM_TRACE").is_some(),
             tally: Tally::default(),
@@ -367,6 +392,7 @@ impl World {
         let mut except = self.copied.clone();
         except.insert(path("/j"));
         self.check_all_is_well(&except);
+        self.check_moves();
         for at in 0..self.nodes.len() {
             self.copy_from_the_active(at, true);
         }
@@ -461,9 +487,15 @@ impl World {
             return;
         };
         for _ in 0..self.dice.below(4) {
-            if let Some(hint) = bridge.hints.pop_front() {
+            for hint in bridge.hints.pop_front().into_iter().flatten() {
                 bridge.core.handle(&hint.event(), now);
             }
+        }
+        if bridge.core.is_behind() && self.dice.one_in(2) {
+            for hint in bridge.hints.drain(..).flatten() {
+                bridge.core.handle(&hint.event(), now);
+            }
+            bridge.core.handle(&Event::CaughtUp, now);
         }
         if bridge.core.deadline().is_some_and(|deadline| deadline <= now) {
             bridge.core.handle(&Event::Tick, now);
@@ -537,7 +569,17 @@ impl World {
     }
 
     fn count_bulk(&mut self, from: NodeId, bytes: &[u8]) {
-        match Message::decode(bytes) {
+        let message = Message::decode(bytes);
+        let is_content = matches!(
+            message,
+            Ok(Message::Begin { .. }
+                | Message::Operation {
+                    operation: Operation::Put { .. },
+                    ..
+                })
+        );
+        self.contents_sent += u64::from(is_content);
+        match message {
             Ok(Message::Begin { base, .. }) => {
                 self.transferring.insert(from);
                 self.tally.remade += u64::from(base.is_some());
@@ -780,6 +822,7 @@ impl World {
             bridge,
             disk,
             floor,
+            entrusted,
             ..
         } = &mut self.nodes[at];
         let mut disk = disk.borrow_mut();
@@ -817,6 +860,8 @@ impl World {
             self.tally.copied += 1;
             self.copied.insert(target);
         }
+        let left = file_versions(&disk.live);
+        entrusted.retain(|version| left.contains(version));
     }
 
     /// The newest write, beside a Passive, may have given the directories above `target` a version that the Active's
@@ -941,7 +986,7 @@ impl World {
         let is_told_whole = is_tree || self.dice.one_in(2);
         touched.insert(0, Hint::new(target.clone(), was_tree != is_tree && is_told_whole));
         if let Some(bridge) = &mut self.nodes[at].bridge {
-            bridge.hints.extend(touched);
+            bridge.hints.extend(touched.into_iter().map(|hint| vec![hint]));
             bridge.writes_itself(&target, &disk.live);
         }
         drop(disk);
@@ -995,13 +1040,16 @@ impl World {
             .filter(|_| is_synced && self.dice.one_in(2))
             .cloned();
         let name = replaced.unwrap_or_else(|| path(&format!("/s/{MOVED}{}", self.version)));
+        if self.trace {
+            eprintln!("{}: a program links {name} to {file}", self.nodes[at].id);
+        }
         let left = names_left(&disk, &name);
         disk.hard_link(&name, &file, attributes(self.version).mtime);
         self.writes.entry(name.clone()).or_default().push((version, true));
         self.wrote_above(&name, true);
         if let Some(bridge) = &mut self.nodes[at].bridge {
-            bridge.hints.push_back(Hint::Path(name));
-            bridge.hints.extend(left.into_iter().map(Hint::Path));
+            let touched = std::iter::once(name).chain(left);
+            bridge.hints.extend(touched.map(|name| vec![Hint::Path(name)]));
         }
         drop(disk);
         if self.dice.one_in(10) {
@@ -1009,19 +1057,30 @@ impl World {
         }
     }
 
-    /// A program moves a setting to a name that was never there: what is at a path never gets older.
+    /// A program moves a setting on what it takes for the Active, mostly one that is worth being moved instead of being sent
+    /// again.
     fn move_a_setting(&mut self, at: usize) {
-        if self.report(at).is_none_or(|report| report.role != Role::Active) {
-            return;
+        if self.report(at).is_some_and(|report| report.role == Role::Active) {
+            let any = self.dice.one_in(8);
+            self.move_entry(at, any);
+        }
+    }
+
+    /// A program moves a setting, `any` or one that is worth it, to a name that was never there: what is at a path never gets
+    /// older.
+    fn move_entry(&mut self, at: usize, any: bool) {
+        let bridge = self.nodes[at].bridge.as_ref();
+        if bridge.is_some_and(|bridge| bridge.is_done(self.now)) {
+            self.moved.clear();
         }
         let disk = Rc::clone(&self.nodes[at].disk);
         let mut disk = disk.borrow_mut();
-        // Mostly what is worth being moved instead of being sent again.
-        let light = self.dice.one_in(8);
         let is_worth_it = |path: &EntryPath, node: &crate::disk::Node| match &node.data {
-            Data::File(bytes) => light || bytes.len() > INLINE_BYTES,
-            Data::Directory => light || disk.live.keys().any(|other| other.is_beneath(path)),
-            Data::Link(_) => light,
+            _ if any => true,
+            _ if !is_the_actives(path) => false,
+            Data::File(bytes) => bytes.len() > INLINE_BYTES,
+            Data::Directory => disk.live.keys().any(|other| other.is_beneath(path)),
+            Data::Link(_) => false,
         };
         let movable = disk
             .live
@@ -1033,12 +1092,20 @@ impl World {
         };
         self.version += 1;
         let to = path(&format!("/s/{MOVED}{}", self.version));
+        if self.trace {
+            eprintln!("{}: a program moves {from} to {to}", self.nodes[at].id);
+        }
         let moved: Vec<(EntryPath, Version)> = disk
             .live
             .iter()
             .filter(|(path, _)| **path == from || path.is_beneath(&from))
             .map(|(path, node)| (path.clone(), node.attributes.mtime.seconds as Version))
             .collect();
+        for (_, version) in &moved {
+            if !self.moved.insert(*version) {
+                self.restless.insert(*version);
+            }
+        }
         disk.rename(&from, &to, attributes(self.version).mtime);
         for (path, version) in moved {
             if let Some(path) = path.rebased(&from, &to) {
@@ -1057,7 +1124,7 @@ impl World {
             touched.reverse();
         }
         if let Some(bridge) = &mut self.nodes[at].bridge {
-            bridge.hints.extend(touched);
+            bridge.hints.push_back(touched);
         }
         drop(disk);
         if self.dice.one_in(10) {
@@ -1130,7 +1197,7 @@ impl World {
         }
         if let Some(bridge) = &mut self.nodes[at].bridge {
             // The kernel's notifications first, as the daemon does.
-            while let Some(hint) = bridge.hints.pop_front() {
+            for hint in bridge.hints.drain(..).flatten() {
                 bridge.core.handle(&hint.event(), now);
             }
             bridge.core.handle(
@@ -1149,13 +1216,20 @@ impl World {
         if self.report(at).is_none_or(|report| report.role != Role::Active) {
             return;
         }
-        let mut floor = Self::versions(&self.nodes[at].disk.borrow().live);
+        let disk = Rc::clone(&self.nodes[at].disk);
+        let mut floor = Self::versions(&disk.borrow().live);
         floor.remove(&path("/j"));
+        let files = file_versions(&disk.borrow().live);
         let id = self.requests + 1;
         if self.trace {
             eprintln!("{}: request {id}: flush {floor:?}", self.nodes[at].id);
         }
-        self.flushes.push(Flush { node: at, id, floor });
+        self.flushes.push(Flush {
+            node: at,
+            id,
+            floor,
+            files,
+        });
         self.ask(at, Request::Flush);
     }
 
@@ -1234,6 +1308,26 @@ impl World {
         }
         self.check_order(at, &report);
         self.check_essential(at, &report);
+        if report.role == Role::Passive && !self.nodes[at].entrusted.is_empty() {
+            self.check_entrusted(at);
+        }
+    }
+
+    /// What a Passive was entrusted with is somewhere on its disk, as long as the Active has it anywhere.
+    fn check_entrusted(&mut self, at: usize) {
+        let here = file_versions(&self.nodes[at].disk.borrow().live);
+        let missing = |entrusted: &BTreeSet<Version>| entrusted.iter().any(|version| !here.contains(version));
+        let Some(active) = self.active().filter(|_| missing(&self.nodes[at].entrusted)) else {
+            return;
+        };
+        let held = file_versions(&self.nodes[active].disk.borrow().live);
+        let Node { id, entrusted, .. } = &mut self.nodes[at];
+        entrusted.retain(|version| held.contains(version) && !self.restless.contains(version));
+        let missing: Vec<&Version> = entrusted.difference(&here).collect();
+        assert!(
+            missing.is_empty(),
+            "{id} had versions {missing:?}, and has them nowhere now"
+        );
     }
 
     /// A copy that claims to have what is essential, and not the rest, has at least what was acknowledged of it.
@@ -1269,6 +1363,7 @@ impl World {
             Notice::RoleChanged { role, epoch, cause } => {
                 self.nodes[at].marker = *role;
                 if *role == Role::Active {
+                    self.nodes.iter_mut().for_each(|node| node.entrusted.clear());
                     self.tally.promotions += 1;
                     self.tally.resumed += u64::from(*cause == bmc_replication::RoleCause::Resumed);
                     let node = &self.nodes[at];
@@ -1332,6 +1427,10 @@ impl World {
                 &self.nodes[at].disk.borrow().durable,
             );
             raise(&mut self.nodes[at].floor, &flush.floor);
+            if at != flush.node {
+                let still = flush.files.difference(&self.restless);
+                self.nodes[at].entrusted.extend(still);
+            }
         }
         raise(self.flushed.entry(report.position).or_default(), &flush.floor);
     }
@@ -1464,6 +1563,25 @@ impl World {
         );
     }
 
+    /// Waits until nothing moves for now, though something may yet be due.
+    fn come_to_a_pause(&mut self) {
+        for _ in 0..REST_STEPS {
+            self.advance();
+            for at in 0..self.nodes.len() {
+                self.turn(at);
+                self.sequence_message(at);
+            }
+            let is_still = |bridge: &Bridge| {
+                bridge.inbox.is_empty() && bridge.outgoing.is_empty() && bridge.is_done(self.now)
+            };
+            let mut bridges = self.nodes.iter().filter_map(|node| node.bridge.as_ref());
+            if bridges.all(is_still) {
+                return;
+            }
+        }
+        panic!("the nodes do not come to a pause");
+    }
+
     /// Nothing moves, and nothing is waited for but the next period.
     fn is_at_rest(&self, periods_over: Duration) -> bool {
         self.nodes.iter().all(|node| {
@@ -1475,10 +1593,22 @@ impl World {
                     && bridge.outgoing.is_empty()
                     && bridge.hints.is_empty()
                     && !bridge.core.has_work(self.now)
+                    && !bridge.core.is_behind()
                     && (waits_long(bridge.core.deadline(), self.now)
                         || is_well && is_quiet && periods_over <= self.now)
             })
         })
+    }
+
+    /// What is moved while nothing else happens is moved on the Passives as well: no content travels.
+    fn check_moves(&mut self) {
+        let Some(active) = self.active() else { return };
+        for _ in 0..MOVES_AT_REST {
+            let before = self.contents_sent;
+            self.move_entry(active, false);
+            self.come_to_a_pause();
+            assert_eq!(self.contents_sent, before, "what was moved was sent again");
+        }
     }
 
     /// How often each Passive made all of its copy durable.
@@ -1575,6 +1705,16 @@ fn names_left(disk: &Disk, gone: &EntryPath) -> Vec<EntryPath> {
 fn differing<'a>(one: &'a Contents, other: &'a Contents) -> BTreeSet<&'a EntryPath> {
     let paths = one.keys().chain(other.keys());
     paths.filter(|path| one.get(path) != other.get(path)).collect()
+}
+
+/// The writes that made what the Active's files hold.
+fn file_versions(image: &Image) -> BTreeSet<Version> {
+    let is_the_actives =
+        |path: &EntryPath| is_the_actives(path) && Everything.rule(path).timing != Timing::AtJoin;
+    let files = image
+        .iter()
+        .filter(|(path, node)| node.data.is_file() && is_the_actives(path));
+    files.map(|(_, node)| version(&node.attributes)).collect()
 }
 
 fn is_moved(path: &EntryPath) -> bool {

@@ -214,6 +214,10 @@ impl Pair {
                 busy = true;
                 node.core.work(self.now);
             }
+            if node.core.is_behind() {
+                busy = true;
+                node.core.handle(&Event::CaughtUp, self.now);
+            }
             while let Some(message) = node.core.next_message() {
                 messages.push_back((id, message));
             }

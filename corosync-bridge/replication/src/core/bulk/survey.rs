@@ -11,6 +11,7 @@ use super::sending::{Ahead, Content, WhenRead};
 use crate::chunks::{CUT_BYTES, Chunk, SHORTEST, sections};
 use crate::delta::{Plan, plan, unmatched};
 use crate::digest::Digest;
+use crate::inodes::Inode;
 use crate::state::StateStore;
 use crate::tree::{Source, Tree, TreeError};
 use crate::wire::Message;
@@ -249,7 +250,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         };
         let found = survey.source.found().clone();
         let known = found.known_with(digest);
-        self.follow_file(&survey.path, &known, now)?;
+        self.follow_read_file(&survey.path, &known, now)?;
         self.join_names(&survey.path, &found, &known, now)?;
         let is_announced = self.index.get(&survey.path).is_some_and(|before| {
             before.same_content(&known) && !self.was_another_files(&survey.path, &known)
@@ -336,14 +337,14 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     pub(super) fn changed_meanwhile(&mut self, job: &Job<T::Source>, now: Duration) -> Result<(), TreeError> {
         match job.target() {
             Some(_) => self.supply_later(job.path()),
-            None => self.begin_again(job.path())?,
+            None => self.begin_again(job.path(), job.inode())?,
         }
         self.withdraw(job.transfer(), now);
         Ok(())
     }
 
     /// Begins anew with a content that changed, in the same turn, unless it never stands still.
-    pub(super) fn begin_again(&mut self, path: &EntryPath) -> Result<(), TreeError> {
+    pub(super) fn begin_again(&mut self, path: &EntryPath, inode: Inode) -> Result<(), TreeError> {
         let Some(active) = &mut self.active else {
             return Ok(());
         };
@@ -351,7 +352,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             active.bulk.begun_anew = None;
             return Err(unstable(path));
         }
-        active.bulk.push_front(path.clone());
+        active.bulk.push_front(path.clone(), Some(inode));
         Ok(())
     }
 }
