@@ -270,10 +270,6 @@ pub(crate) struct World {
     /// What programs copied from the Active beside a Passive. It may be gone there before anybody is told of it: only a comparison
     /// finds it then.
     copied: BTreeSet<EntryPath>,
-    /// Contents that were moved since everything that the kernel told of was done.
-    moved: BTreeSet<Version>,
-    /// Those that moved on meanwhile. The Active may have found them nowhere, so that they are removed and sent again.
-    restless: BTreeSet<Version>,
     /// Counts the contents that the Active began to send.
     contents_sent: u64,
     /// Versions that a core has put on some disk.
@@ -360,8 +356,6 @@ impl World {
             transferring: BTreeSet::new(),
             strays: BTreeSet::new(),
             copied: BTreeSet::new(),
-            moved: BTreeSet::new(),
-            restless: BTreeSet::new(),
             contents_sent: 0,
             shared: Rc::default(),
             trace: std::env::var_os("BMC_SIM_TRACE").is_some(),
@@ -1069,10 +1063,6 @@ impl World {
     /// A program moves a setting, `any` or one that is worth it, to a name that was never there: what is at a path never gets
     /// older.
     fn move_entry(&mut self, at: usize, any: bool) {
-        let bridge = self.nodes[at].bridge.as_ref();
-        if bridge.is_some_and(|bridge| bridge.is_done(self.now)) {
-            self.moved.clear();
-        }
         let disk = Rc::clone(&self.nodes[at].disk);
         let mut disk = disk.borrow_mut();
         let is_worth_it = |path: &EntryPath, node: &crate::disk::Node| match &node.data {
@@ -1101,11 +1091,6 @@ impl World {
             .filter(|(path, _)| **path == from || path.is_beneath(&from))
             .map(|(path, node)| (path.clone(), node.attributes.mtime.seconds as Version))
             .collect();
-        for (_, version) in &moved {
-            if !self.moved.insert(*version) {
-                self.restless.insert(*version);
-            }
-        }
         disk.rename(&from, &to, attributes(self.version).mtime);
         for (path, version) in moved {
             if let Some(path) = path.rebased(&from, &to) {
@@ -1322,7 +1307,7 @@ impl World {
         };
         let held = file_versions(&self.nodes[active].disk.borrow().live);
         let Node { id, entrusted, .. } = &mut self.nodes[at];
-        entrusted.retain(|version| held.contains(version) && !self.restless.contains(version));
+        entrusted.retain(|version| held.contains(version));
         let missing: Vec<&Version> = entrusted.difference(&here).collect();
         assert!(
             missing.is_empty(),
@@ -1428,8 +1413,7 @@ impl World {
             );
             raise(&mut self.nodes[at].floor, &flush.floor);
             if at != flush.node {
-                let still = flush.files.difference(&self.restless);
-                self.nodes[at].entrusted.extend(still);
+                self.nodes[at].entrusted.extend(&flush.files);
             }
         }
         raise(self.flushed.entry(report.position).or_default(), &flush.floor);
