@@ -573,13 +573,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             return Looked::Done;
         };
         match place {
-            Place::Queue if is_announced => active.queue.push_gone(path.clone()),
-            Place::Replaced if is_announced => {
-                active.queue.push_gone_before_barriers(path.clone(), Place::Gone);
+            Place::Queue | Place::Replaced if is_announced => {
+                active.queue.push_gone(path.clone(), Place::Gone);
             }
-            Place::Bulk if is_announced => {
-                active.queue.push_gone_before_barriers(path.clone(), Place::Lost);
-            }
+            Place::Bulk if is_announced => active.queue.push_gone(path.clone(), Place::Lost),
             // It was found elsewhere.
             Place::Gone | Place::Lost if !is_announced => return Looked::Done,
             Place::Queue | Place::Replaced | Place::Bulk | Place::Gone | Place::Lost => {
@@ -735,9 +732,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let Some(active) = &mut self.active else { return };
         match place {
             Place::Queue => active.queue.push_front(vec![path.clone()]),
-            Place::Replaced | Place::Gone | Place::Lost => {
-                active.queue.push_gone_before_barriers(path.clone(), Place::Gone);
-            }
+            Place::Replaced | Place::Gone | Place::Lost => active.queue.push_gone(path.clone(), Place::Gone),
             Place::Bulk => active.bulk.push_front(path.clone(), None),
         }
     }

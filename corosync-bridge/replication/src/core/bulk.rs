@@ -356,6 +356,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     pub(super) fn content_step(&mut self, now: Duration) {
         let Some(active) = &mut self.active else { return };
+        active.queue.take_in_hand();
         match active.bulk.next() {
             None => {}
             Some(Turn::Barrier(barrier)) => match barrier.put_off(active.bulk.missed) {

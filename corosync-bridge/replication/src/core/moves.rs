@@ -130,16 +130,14 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         };
         let is_gone_above = active.queue.is_gone_above(path);
         match (place, replaced) {
-            (Place::Queue, Some(known)) => {
-                let is_light = self.index.names(&known.seen.stamp).next().is_none();
-                active.queue.push_replaced(path.clone(), is_light);
+            (Place::Queue, Some(known)) if self.index.names(&known.seen.stamp).next().is_none() => {
+                active.queue.push_light_gone(path.clone(), Place::Replaced);
             }
-            (Place::Queue, None) if is_gone_above => active.queue.push_replaced(path.clone(), false),
+            (Place::Queue, Some(_)) => active.queue.push_gone(path.clone(), Place::Replaced),
+            (Place::Queue, None) if is_gone_above => active.queue.push_gone(path.clone(), Place::Replaced),
             (Place::Bulk, _) if is_gone_above => {
                 active.miss(place);
-                active
-                    .queue
-                    .push_gone_before_barriers(path.clone(), Place::Replaced);
+                active.queue.push_gone(path.clone(), Place::Replaced);
             }
             (Place::Queue | Place::Replaced | Place::Bulk | Place::Gone | Place::Lost, _) => return false,
         }

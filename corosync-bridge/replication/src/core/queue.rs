@@ -30,7 +30,7 @@ pub(super) enum Item<F> {
 
 /// How often something waits for more than what was told before it: programs that write fast always leave something that is gone
 /// when it is looked at.
-const PUT_OFF: u8 = 8;
+const PUT_OFF: u8 = 4;
 
 /// How something waits in a line for what was told before it. What of that is gone when it is looked at was maybe moved, and
 /// told of again: then it waits once more, for all that was told by the time that its turn comes.
@@ -116,6 +116,8 @@ pub(super) struct Queue<F> {
     untold: Vec<Item<F>>,
     /// Counts what was found gone.
     found_gone: u64,
+    /// From which number on barriers wait for what is looked at now, where it is gone: what waited so before keeps its number.
+    in_hand: u64,
     /// Counts what was told of and was gone when it was looked at.
     missed: u64,
 }
@@ -132,6 +134,7 @@ impl<F> Default for Queue<F> {
             any_link: false,
             untold: Vec::new(),
             found_gone: 0,
+            in_hand: 0,
             missed: 0,
         }
     }
@@ -157,48 +160,46 @@ impl<F> Queue<F> {
 
     /// Nothing is at `path` any more. What was there may be at another path, of which nobody has told yet: it comes after
     /// whatever is told until [`Queue::catch_up`].
-    pub(super) fn push_gone(&mut self, path: EntryPath) {
-        self.await_word_of(path, Place::Gone, Wait::default(), self.found_gone + 1);
+    pub(super) fn push_gone(&mut self, path: EntryPath, place: Place) {
+        self.await_word_of(path, place, Wait::default());
     }
 
-    /// The same where something else is at `path`. What `is_light` to be told again waits no longer, whatever else is missed.
-    pub(super) fn push_replaced(&mut self, path: EntryPath, is_light: bool) {
-        let wait = if is_light { Wait::over() } else { Wait::default() };
-        self.await_word_of(path, Place::Replaced, wait, self.found_gone + 1);
+    /// The same of something that is told again lightly: it waits no longer, whatever else is missed.
+    pub(super) fn push_light_gone(&mut self, path: EntryPath, place: Place) {
+        self.await_word_of(path, place, Wait::over());
     }
 
-    /// The same of what was told before every barrier that waits: those wait for it too.
-    pub(super) fn push_gone_before_barriers(&mut self, path: EntryPath, place: Place) {
-        match self.gone.get_mut(&path) {
-            Some((_, awaited_from)) => *awaited_from = 0,
-            None => self.await_word_of(path, place, Wait::default(), 0),
-        }
-    }
-
-    fn await_word_of(&mut self, path: EntryPath, place: Place, wait: Wait, awaited_from: u64) {
-        if !self.gone.contains_key(&path) {
-            let gone = self.number_gone(path, place, wait, awaited_from);
+    fn await_word_of(&mut self, path: EntryPath, place: Place, wait: Wait) {
+        if let Some((_, awaited_from)) = self.gone.get_mut(&path) {
+            *awaited_from = self.in_hand.min(*awaited_from);
+        } else {
+            let gone = self.number_gone(path, place, wait);
             self.untold.push(Item::Gone(gone));
         }
     }
 
     /// Puts what waited because it was gone back to the head, behind `above`, the directory that comes first.
     pub(super) fn push_gone_front(&mut self, above: EntryPath, path: EntryPath) {
-        let gone = self.number_gone(path, Place::Replaced, Wait::over(), 0);
+        let gone = self.number_gone(path, Place::Replaced, Wait::over());
         self.items.push_front(Item::Gone(gone));
         self.items.push_front(Item::Path(above));
     }
 
-    fn number_gone(&mut self, path: EntryPath, place: Place, wait: Wait, awaited_from: u64) -> Gone {
+    fn number_gone(&mut self, path: EntryPath, place: Place, wait: Wait) -> Gone {
         self.found_gone += 1;
         let number = self.found_gone;
-        self.gone.insert(path.clone(), (number, awaited_from));
+        self.gone.insert(path.clone(), (number, self.in_hand.min(number)));
         Gone {
             path,
             place,
             number,
             wait,
         }
+    }
+
+    /// What had waited elsewhere is looked at.
+    pub(super) fn take_in_hand(&mut self) {
+        self.in_hand = self.found_gone + 1;
     }
 
     /// Something is at `path` again that is announced there.
@@ -235,6 +236,7 @@ impl<F> Queue<F> {
     /// A barrier waits for whatever is told until [`Queue::catch_up`], and for what waits for that now.
     pub(super) fn put_off(&mut self, mut barrier: Barrier) {
         barrier.gone = Some(self.found_gone);
+        barrier.wait(self.missed);
         self.untold.push(Item::Barrier(barrier));
     }
 
@@ -246,8 +248,8 @@ impl<F> Queue<F> {
     /// Everything that changed before now was told.
     pub(super) fn catch_up(&mut self) {
         for mut item in std::mem::take(&mut self.untold) {
-            if let Item::Gone(Gone { wait, .. }) | Item::Barrier(Barrier { wait, .. }) = &mut item {
-                wait.missed = self.missed;
+            if let Item::Gone(gone) = &mut item {
+                gone.wait.missed = self.missed;
             }
             self.items.push_back(item);
         }
@@ -278,10 +280,12 @@ impl<F> Queue<F> {
         loop {
             if let None | Some(Item::Barrier(_)) = self.items.front() {
                 if let Some(item) = self.pop_late() {
+                    self.take_in_hand();
                     return Some(item);
                 }
             }
             let mut item = self.items.pop_front()?;
+            self.take_in_hand();
             match &mut item {
                 Item::Path(path) => {
                     self.waiting.remove(path);
@@ -302,7 +306,8 @@ impl<F> Queue<F> {
                         self.untold.push(item);
                         continue;
                     }
-                    self.gone.remove(&gone.path);
+                    let awaited_from = self.gone.remove(&gone.path).map(|(_, awaited_from)| awaited_from);
+                    self.in_hand = awaited_from.unwrap_or(self.in_hand);
                 }
                 Item::Barrier(barrier) => {
                     if let Some(barrier) = barrier.put_off(self.missed) {
