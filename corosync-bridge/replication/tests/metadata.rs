@@ -146,6 +146,27 @@ fn rename(pair: &mut Pair, from: &str, to: &str, told: [&str; 2]) {
 }
 
 #[test]
+fn what_is_gone_is_told_as_that_only_when_the_kernel_was_heard_once_more() {
+    let mut pair = pair_with_a_full_directory();
+    for (from, to) in [("/s/d/e/large", "/s/moved"), ("/s/d", "/s/a")] {
+        sent(&pair);
+        let [old, new] = [from, to].map(|at| pair.nodes[&A].at(at));
+        fs::rename(old, new).unwrap();
+        // The old path is looked at for something that came before.
+        let (now, core) = (pair.now, &mut pair.nodes.get_mut(&A).unwrap().core);
+        core.handle(&Event::Changed(Path::new(from)), now);
+        while core.has_work(now) {
+            core.work(now);
+        }
+        assert!(core.is_behind(), "{from}");
+        core.handle(&Event::Rescan(Path::new(to)), now);
+        pair.settle();
+        assert!(sent(&pair) < 2000, "{from}");
+        pair.assert_alike();
+    }
+}
+
+#[test]
 fn a_renamed_directory_moves_and_nothing_in_it_is_sent_again() {
     let mut pair = pair_with_a_full_directory();
     let inode = fs::metadata(pair.nodes[&B].at("/s/d/e/large")).unwrap().ino();
