@@ -11,7 +11,7 @@ use super::{Core, Notice, Step, Topic};
 use crate::digest::Digest;
 use crate::entry::{Attributes, Body, Found, Kind, Known, Seen};
 use crate::state::{StateError, StateStore};
-use crate::tree::{Complete, Inspection, Stage, Tree, TreeError};
+use crate::tree::{Complete, Stage, Tree, TreeError};
 use crate::undurable::Undurable;
 use crate::wire::{Message, Operation};
 use crate::{EntryPath, NodeId, Position, Role, Sync};
@@ -368,7 +368,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 let Some(before) = self.index.get(&path).filter(is_file).copied() else {
                     return self.without_content(path);
                 };
-                if !self.shows(&path, &before)? {
+                if !self.is_as_known(&path)? {
+                    // Somebody has written it here since: that would count as known from then on, as what it is not.
                     return self.without_content(path);
                 }
                 let seen = self.tree.set_attributes(&path, &attributes)?;
@@ -422,7 +423,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let Some(known) = self.index.get(&to).filter(is_file).copied() else {
             return self.without_content(to);
         };
-        if !self.shows(&to, &known)? {
+        if !self.is_as_known(&to)? {
             return self.without_content(to);
         }
         let seen = self.tree.make_hard_link(path, &to)?;
@@ -436,16 +437,6 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.share_with_names(known);
         self.agree_here(path);
         Ok(())
-    }
-
-    /// Whether what is known of the file at `path` is there still. Somebody may have written it here since: that would count as known
-    /// from then on, as what it is not.
-    fn shows(&mut self, path: &EntryPath, known: &Known) -> Result<bool, ApplyError> {
-        Ok(match self.tree.inspect(path, Some(&known.seen))? {
-            Inspection::Unchanged => true,
-            Inspection::Present(found) => found.seen.stamp == known.seen.stamp,
-            Inspection::Absent => false,
-        })
     }
 
     /// What is known of a file is known of all its names.
@@ -471,7 +462,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 }
             }
         }
-        if known.kind == Kind::File && !self.shows(from, &known)? {
+        if known.kind == Kind::File && !self.is_as_known(from)? {
             return self.without_content(from.clone());
         }
         let seen = self.tree.rename(from, to)?;

@@ -326,8 +326,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
     }
 
-    /// Whether `path` is on disk what the index says. A change since then has to be announced first.
-    fn is_as_known(&mut self, path: &EntryPath) -> Result<bool, TreeError> {
+    /// Whether `path` is on disk what the index says. On the Active a change since then has to be announced first.
+    pub(super) fn is_as_known(&mut self, path: &EntryPath) -> Result<bool, TreeError> {
         let known = self.index.get(path).copied();
         let found = self.tree.inspect(path, known.as_ref().map(|known| &known.seen))?;
         Ok(match (known, found) {
