@@ -372,6 +372,38 @@ fn a_directory_that_was_removed_here_comes_back_with_what_the_active_changed_in_
 }
 
 #[test]
+fn a_directory_that_a_file_took_the_place_of_here_comes_back_and_the_file_is_kept_aside() {
+    let mut pair = pair();
+    pair.change(A, "/b/d", |path| {
+        fs::create_dir(path).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o2751)).unwrap();
+    });
+    pair.write(A, "/b/d/other", "agreed");
+    pair.settle();
+    pair.change(B, "/b/d", |path| {
+        fs::remove_dir_all(path).unwrap();
+        fs::write(path, "in its place").unwrap();
+    });
+    pair.write(A, "/b/d/changed", "the Active's");
+    pair.settle();
+    assert_eq!(pair.read(B, "/b/d/changed").unwrap(), b"the Active's");
+    pair.pass(Duration::from_secs(2));
+    for node in [A, B] {
+        assert_eq!(pair.read(node, "/b/d/changed").unwrap(), b"the Active's");
+        assert_eq!(pair.read(node, "/b/d/other"), None, "{node}");
+        let directory = fs::metadata(pair.nodes[&node].at("/b/d")).unwrap();
+        assert_eq!(directory.permissions().mode() & 0o7777, 0o2751, "{node}");
+    }
+    let kept = kept_aside(&pair, B);
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert_eq!(kept[0].about["path"], "/b/d");
+    assert_eq!(
+        fs::read(kept[0].content.as_ref().unwrap()).unwrap(),
+        b"in its place"
+    );
+}
+
+#[test]
 fn a_directory_that_is_removed_here_keeps_on_the_active_what_is_still_on_its_way() {
     let mut pair = pair();
     pair.change(A, "/b/d", |path| fs::create_dir(path).unwrap());

@@ -98,24 +98,36 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 return Ok(Way::Done);
             }
         }
-        if !self.differs_in_mtime_only(path, operation)? {
+        let is_remade = self.offers.is_remade(path) && here.is_some_and(|here| here.kind == Kind::Directory);
+        if !is_remade && !self.differs_in_mtime_only(path, operation)? {
             self.keep_aside(path, here, "the Active has another version")?;
         }
         Ok(Way::Clear)
     }
 
-    /// The directory that `path` is in was removed here, and the Active has changed something in it: the removal has lost.
-    /// The Active tells of the directory again.
+    /// The directory that `path` is in was removed here, or something else took its place, and the Active has changed
+    /// something in it: that has lost. The Active tells of the directory again.
     pub(super) fn bring_back_above(&mut self, path: &EntryPath) -> Result<(), ApplyError> {
+        let is_directory = |kind: Option<Kind>| kind == Some(Kind::Directory);
         let mut above = path.parent().filter(|_| self.is_two_way(path));
         while let Some(directory) = above.take() {
-            let was_agreed = self.agreed.get(&directory).map(|agreed| agreed.kind) == Some(Kind::Directory);
-            if !was_agreed || self.tree.inspect(&directory, None)? != Inspection::Absent {
+            if !is_directory(self.agreed.get(&directory).map(|agreed| agreed.kind)) {
+                break;
+            }
+            let here = self.look_at_own(&directory)?;
+            if is_directory(here.map(|here| here.kind)) {
                 break;
             }
             above = directory.parent();
-            self.keep_aside(&directory, None, "the Active has changed something in it")?;
+            let version = here.as_ref().map(Version::from);
+            self.keep_aside(&directory, version, "the Active has changed something in it")?;
             self.lose(&directory);
+            self.offers.remakes(&directory);
+            if here.is_some() {
+                self.tree.remove(&directory)?;
+                self.note_gone_or_come(&directory);
+                self.index.remove(&directory);
+            }
             // The one that is made now may get the inode of the one that went, and then looks as if nothing was gone from it.
             self.suspect_tree(&directory);
         }

@@ -52,6 +52,8 @@ pub(super) struct Offers<F> {
     waiting: BTreeSet<EntryPath>,
     /// Entries whose offer lost: the Active's version comes, whatever was agreed before.
     lost: BTreeSet<EntryPath>,
+    /// Directories among those, made here for what the Active has in them: nobody's version.
+    remade: BTreeSet<EntryPath>,
     /// What the Active asked for last.
     pub(super) asked: VecDeque<(u64, Verdict)>,
     pub(super) sending: Option<Sending<F>>,
@@ -107,6 +109,7 @@ impl<F> Default for Offers<F> {
             offered: BTreeMap::new(),
             waiting: BTreeSet::new(),
             lost: BTreeSet::new(),
+            remade: BTreeSet::new(),
             asked: VecDeque::new(),
             sending: None,
             withdrawn: BTreeSet::new(),
@@ -155,6 +158,17 @@ impl<F> Offers<F> {
     /// It is what the Active has.
     pub(super) fn is_settled(&mut self, path: &EntryPath) {
         self.lost.remove(path);
+        self.remade.remove(path);
+    }
+
+    /// The directory is about to be made here, until the Active's version comes.
+    pub(super) fn remakes(&mut self, directory: &EntryPath) {
+        self.remade.insert(directory.clone());
+    }
+
+    /// Whether a directory there is only one that was made for what is in it.
+    pub(super) fn is_remade(&self, path: &EntryPath) -> bool {
+        self.remade.contains(path)
     }
 
     /// Once the Active's version has come there is nothing to offer any more.

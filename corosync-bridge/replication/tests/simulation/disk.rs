@@ -405,6 +405,12 @@ impl Disk {
         self.live.get(path).filter(|node| node.data == Data::Directory)
     }
 
+    /// The inode of the directory that `path` is in.
+    fn parent(&self, path: &EntryPath) -> Option<u64> {
+        let directory = path.parent()?;
+        self.directory(&directory).map(|directory| directory.inode)
+    }
+
     /// Where a power cut may bring something else: another file, be it the same.
     pub(crate) fn undurable(&self) -> BTreeSet<EntryPath> {
         let paths = self.live.keys().chain(self.durable.keys());
@@ -591,21 +597,32 @@ impl SimTree {
         }
     }
 
-    fn make_parents(&mut self, path: &EntryPath) {
+    /// Directories that are missing above `path`. Nothing else makes way for them.
+    fn make_parents(&mut self, action: &'static str, path: &EntryPath) -> Result<(), TreeError> {
         let mut above: Vec<EntryPath> = std::iter::successors(path.parent(), EntryPath::parent).collect();
         while let Some(directory) = above.pop() {
-            let missing = self.disk.borrow().directory(&directory).is_none();
-            if missing {
-                self.disturb(&directory);
-                let mut disk = self.disk.borrow_mut();
-                let node = disk.node(Data::Directory, Attributes::default());
-                disk.change(Change::Set(directory, node), false);
+            let there = self
+                .disk
+                .borrow()
+                .live
+                .get(&directory)
+                .map(|node| node.data.clone());
+            match there {
+                Some(Data::Directory) => {}
+                Some(_) => return Err(failed(action, path, io::ErrorKind::NotADirectory)),
+                None => {
+                    self.disturb(&directory);
+                    let mut disk = self.disk.borrow_mut();
+                    let node = disk.node(Data::Directory, Attributes::default());
+                    disk.change(Change::Set(directory, node), false);
+                }
             }
         }
+        Ok(())
     }
 
+    /// Puts an entry into a directory that is there.
     fn set(&mut self, path: &EntryPath, data: Data, attributes: &Attributes) -> Seen {
-        self.make_parents(path);
         self.disturb(path);
         if let Some(mtime) = self.disturbed.get_mut(path) {
             *mtime = attributes.mtime;
@@ -698,6 +715,8 @@ impl Source for SimSource {
 pub(crate) struct SimStage {
     disk: Rc<RefCell<Disk>>,
     path: EntryPath,
+    /// The directory that it is in: with that it goes.
+    parent: Option<u64>,
     bytes: Vec<u8>,
 }
 
@@ -793,10 +812,11 @@ impl Tree for SimTree {
 
     fn stage(&mut self, path: &EntryPath) -> Result<SimStage, TreeError> {
         self.writable("stage", path)?;
-        self.make_parents(path);
+        self.make_parents("stage", path)?;
         Ok(SimStage {
             disk: Rc::clone(&self.disk),
             path: path.clone(),
+            parent: self.disk.borrow().parent(path),
             bytes: Vec::new(),
         })
     }
@@ -810,6 +830,9 @@ impl Tree for SimTree {
             .into_iter()
             .map(|complete| {
                 self.writable("place", &complete.path)?;
+                if self.disk.borrow().parent(&complete.path) != complete.stage.parent {
+                    return Err(failed("place", &complete.path, io::ErrorKind::NotFound));
+                }
                 Ok(self.set(
                     &complete.path,
                     Data::File(complete.stage.bytes),
@@ -821,6 +844,7 @@ impl Tree for SimTree {
 
     fn make_directory(&mut self, path: &EntryPath, attributes: &Attributes) -> Result<Seen, TreeError> {
         self.writable("make the directory", path)?;
+        self.make_parents("make the directory", path)?;
         Ok(self.set(path, Data::Directory, attributes))
     }
 
@@ -831,6 +855,7 @@ impl Tree for SimTree {
         attributes: &Attributes,
     ) -> Result<Seen, TreeError> {
         self.writable("make the link", path)?;
+        self.make_parents("make the link", path)?;
         Ok(self.set(path, Data::Link(target.to_vec()), attributes))
     }
 
@@ -860,7 +885,7 @@ impl Tree for SimTree {
         let Some(node) = node.filter(|node| matches!(node.data, Data::File(_))) else {
             return Err(failed("make the hard link", path, io::ErrorKind::NotFound));
         };
-        self.make_parents(path);
+        self.make_parents("make the hard link", path)?;
         self.disturb(path);
         let mut disk = self.disk.borrow_mut();
         disk.links += 1;
