@@ -1,6 +1,6 @@
 //! Bringing a Passive in sync: its copy is compared ([`comparison`](super::comparison)), and it is sent what it lacks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::active::operation;
@@ -34,6 +34,8 @@ pub(super) struct Session {
     pub(super) comparison: Comparison,
     /// What is essential comes first.
     needs: BTreeMap<(Priority, EntryPath), Need>,
+    /// What it has and the Active has not. It may have it under the name that is still to be sent, so it goes last.
+    removals: BTreeSet<(Priority, EntryPath)>,
     /// It was told that everything of priority 1 was sent, or this comparison cannot tell it.
     essential_settled: bool,
     /// Bytes of content in `needs`.
@@ -55,13 +57,19 @@ impl Session {
     /// Entries and bytes still to be sent.
     pub(super) fn left(&self) -> (u64, u64) {
         (
-            u64::try_from(self.needs.len()).unwrap_or(u64::MAX),
+            u64::try_from(self.needs.len() + self.removals.len()).unwrap_or(u64::MAX),
             self.bytes_left,
         )
     }
 
     pub(super) fn need(&mut self, priority: Priority, path: &EntryPath, need: Need, known: Option<&Known>) {
-        let before = self.needs.insert((priority, path.clone()), need);
+        let entry = (priority, path.clone());
+        if need == Need::Removal {
+            self.removals.insert(entry);
+            return;
+        }
+        self.removals.remove(&entry);
+        let before = self.needs.insert(entry, need);
         if need == Need::Whole && before != Some(Need::Whole) {
             self.bytes_left += known.map_or(0, |known| known.seen.stamp.size);
         }
@@ -70,10 +78,27 @@ impl Session {
     /// Everyone is told all of `path` by a change, the one that is compared among them: what changes faster than it is
     /// sent would never be sent as it was compared.
     pub(super) fn forget(&mut self, priority: Priority, path: &EntryPath, known: Option<&Known>) {
-        if self.needs.remove(&(priority, path.clone())) == Some(Need::Whole) {
+        let entry = (priority, path.clone());
+        self.removals.remove(&entry);
+        if self.needs.remove(&entry) == Some(Need::Whole) {
             let size = known.map_or(0, |known| known.seen.stamp.size);
             self.bytes_left = self.bytes_left.saturating_sub(size);
         }
+    }
+
+    /// What is to be sent next: of one priority all that is there, then what is not. What is not is known once all is compared.
+    fn next_need(&mut self) -> Option<(Priority, EntryPath, Need)> {
+        let removal = self.removals.first().filter(|_| self.comparison.is_complete());
+        let comes_before = |removal: &&(Priority, EntryPath)| {
+            let need = self.needs.first_key_value();
+            need.is_none_or(|((priority, _), _)| removal.0 < *priority)
+        };
+        if removal.filter(comes_before).is_some() {
+            let (priority, path) = self.removals.pop_first()?;
+            return Some((priority, path, Need::Removal));
+        }
+        let ((priority, path), need) = self.needs.pop_first()?;
+        Some((priority, path, need))
     }
 
     /// Whether the content of `path` is still to be sent.
@@ -89,8 +114,10 @@ impl Session {
 
     /// Whether everything of priority 1 was sent, and the target does not know it.
     fn owes_essential(&self) -> bool {
-        let next = self.needs.first_key_value();
-        let essential_left = next.is_some_and(|((priority, _), _)| *priority == Priority::Essential);
+        let need = self.needs.first_key_value().map(|((priority, _), _)| priority);
+        let removal = self.removals.first().map(|(priority, _)| priority);
+        let mut next = need.into_iter().chain(removal);
+        let essential_left = next.any(|priority| *priority == Priority::Essential);
         self.comparison.is_complete() && !essential_left && !self.essential_settled
     }
 }
@@ -115,6 +142,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             id,
             comparison: Comparison::default(),
             needs: BTreeMap::new(),
+            removals: BTreeSet::new(),
             essential_settled: !self.essential.is_configured(),
             bytes_left: 0,
             incomplete: false,
@@ -143,7 +171,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             session.essential_settled = true;
             return self.close_essential(target, id, now);
         }
-        let Some(((priority, path), need)) = session.needs.pop_first() else {
+        let Some((priority, path, need)) = session.next_need() else {
             let unknown = self
                 .active
                 .as_ref()
