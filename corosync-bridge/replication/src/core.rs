@@ -519,6 +519,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.outbox.fills_bundle() || self.next_step(now).is_some_and(Step::waits_for_disk)
     }
 
+    /// Whether what waits to be sent is better sent with what [`Core::work`] makes next. Each message keeps Corosync's token
+    /// awake for a while, on all members.
+    #[must_use]
+    pub fn gathers(&self, now: Duration) -> bool {
+        self.outbox.gathers() && self.next_step(now) == Some(Step::Session)
+    }
+
     /// Whether [`Core::work`] has something to do.
     #[must_use]
     pub fn has_work(&self, now: Duration) -> bool {

@@ -528,6 +528,45 @@ fn what_was_acknowledged_and_which_epoch_is_open_survive_a_restart() {
 }
 
 #[test]
+fn what_was_moved_while_a_passive_was_away_is_there_all_the_time() {
+    let mut pair = Pair::new();
+    pair.write(A, "/s/a", "moved");
+    pair.settle();
+    pair.nodes.get_mut(&B).unwrap().restart(false);
+    pair.membership(&[A]);
+    let new = pair.nodes[&A].at("/s/z");
+    pair.change(A, "/s/a", |path| fs::rename(path, new).unwrap());
+    pair.change(A, "/s/z", |_| ());
+    // More than goes together.
+    for number in 0..400 {
+        pair.write(A, &format!("/s/b{number}"), vec![7; 1000]);
+    }
+    pair.settle();
+    pair.join(&[A, B]);
+    while pair.turn() {
+        let copies = ["/s/a", "/s/z"].map(|path| pair.read(B, path));
+        assert!(copies.contains(&Some(b"moved".to_vec())), "{copies:?}");
+    }
+    assert_eq!(pair.read(B, "/s/a"), None);
+}
+
+#[test]
+fn what_a_passive_lacks_travels_in_few_messages() {
+    let mut pair = Pair::new();
+    pair.nodes.get_mut(&B).unwrap().restart(false);
+    pair.membership(&[A]);
+    for number in 0..400 {
+        pair.write(A, &format!("/s/{number}"), vec![7; 1000]);
+    }
+    pair.settle();
+    pair.carried = 0;
+    pair.membership(&[A, B]);
+    pair.settle();
+    assert_eq!(pair.read(B, "/s/399").unwrap(), vec![7; 1000]);
+    assert!(pair.carried < 40, "{} messages", pair.carried);
+}
+
+#[test]
 fn a_passive_that_takes_nothing_in_is_not_flooded_and_not_waited_for_forever() {
     let mut pair = Pair::new();
     let now = pair.now;

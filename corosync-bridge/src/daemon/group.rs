@@ -73,7 +73,7 @@ impl Daemon {
                 self.unsent = Some(early);
                 None
             }
-            None if self.link.has_room() => self.core.next_message(),
+            None if self.link.has_room() && !self.core.gathers(self.core_now()) => self.core.next_message(),
             None => None,
         }
     }

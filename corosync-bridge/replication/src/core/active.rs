@@ -400,7 +400,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             if live.is_some() {
                 return live;
             }
-            if bulk.is_some() && self.bulk_has_room(active) {
+            let bulk = bulk.filter(|step| self.has_room_for(*step, active));
+            if bulk.is_some() {
                 return bulk;
             }
         }
@@ -823,16 +824,32 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             self.note_announced(&operation);
         }
         let Some(active) = &self.active else { return };
+        let closes = matches!(
+            operation,
+            Operation::EssentialInSync { .. } | Operation::InSync { .. }
+        );
         let message = Message::Operation {
             epoch: self.state.epoch,
             sequence: active.sequence,
             target,
             operation,
         };
-        self.push_stream(&message, now);
+        let bytes = self.count_in_stream(&message, now);
+        if target.is_some() && !closes {
+            // What one Passive lacks; the next that it lacks comes at once.
+            self.outbox.push_with_more(bytes);
+        } else {
+            self.outbox.push(bytes);
+        }
     }
 
     pub(super) fn push_stream(&mut self, message: &Message<'_>, now: Duration) {
+        let bytes = self.count_in_stream(message, now);
+        self.outbox.push(bytes);
+    }
+
+    /// Returns the message as it is sent.
+    fn count_in_stream(&mut self, message: &Message<'_>, now: Duration) -> Vec<u8> {
         let bytes = message.encode();
         if let Some(active) = &mut self.active {
             for (_, peer) in self.peers.iter_mut() {
@@ -840,7 +857,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             }
             active.sent_bytes += weight(message, bytes.len());
         }
-        self.outbox.push(bytes);
+        bytes
     }
 
     /// Makes the own copy durable and remembers how new it is.

@@ -289,7 +289,16 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
     }
 
-    pub(super) fn bulk_has_room(&self, active: &Active<T::Source>) -> bool {
+    /// Whether there is room for what `step` makes.
+    pub(super) fn has_room_for(&self, step: Step, active: &Active<T::Source>) -> bool {
+        match step {
+            // What it sends is small.
+            Step::Session => self.peers.supply_window_is_open(active.sent_bytes),
+            _ => self.bulk_has_room(active),
+        }
+    }
+
+    fn bulk_has_room(&self, active: &Active<T::Source>) -> bool {
         let behind = match &active.bulk.job {
             Some(Job::Send(sending)) => sending.ends_behind().map(|until| (sending.target, until)),
             _ => None,

@@ -15,6 +15,8 @@ const BULK_ROOM_BYTES: usize = 64 * 1024;
 pub(super) struct Outbox {
     messages: VecDeque<Vec<u8>>,
     bytes: usize,
+    /// So many messages from the first on, the last of which somebody waits for.
+    awaited: usize,
 }
 
 impl Outbox {
@@ -27,8 +29,19 @@ impl Outbox {
     }
 
     pub(super) fn push(&mut self, message: Vec<u8>) {
+        self.push_with_more(message);
+        self.awaited = self.messages.len();
+    }
+
+    /// A message that nobody waits for before more of its kind has come.
+    pub(super) fn push_with_more(&mut self, message: Vec<u8>) {
         self.bytes += message.len();
         self.messages.push_back(message);
+    }
+
+    /// Whether what waits here is better sent with more that comes at once.
+    pub(super) fn gathers(&self) -> bool {
+        self.awaited == 0 && !self.fills_bundle()
     }
 
     /// Whether as much waits as goes together.
@@ -49,6 +62,7 @@ impl Outbox {
         }
         let together: Vec<Vec<u8>> = self.messages.drain(..count).collect();
         self.bytes -= together.iter().map(Vec::len).sum::<usize>();
+        self.awaited = self.awaited.saturating_sub(count);
         Some(Bundle::pack(together))
     }
 

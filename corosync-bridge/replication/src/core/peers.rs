@@ -21,6 +21,10 @@ pub(super) const WINDOW_BYTES: u64 = 2 * 1024 * 1024;
 /// while acknowledgements come back.
 pub(super) const BULK_WINDOW_BYTES: u64 = 512 * 1024;
 
+/// Bytes of the stream that a Passive may be behind before it is sent more of the small contents that it lacks. Its disk is at
+/// one half while the other comes.
+const SUPPLY_WINDOW_BYTES: u64 = 1024 * 1024;
+
 /// Bytes that a Passive takes in at most before it tells the Active so although nothing was applied.
 pub(super) const PACE_BYTES: u64 = BULK_WINDOW_BYTES / 4;
 
@@ -276,6 +280,11 @@ impl Peers {
     /// Whether every follower is near enough for a piece of a large content.
     pub(super) fn bulk_window_is_open(&self, sent_bytes: u64) -> bool {
         self.furthest_behind(sent_bytes) < BULK_WINDOW_BYTES
+    }
+
+    /// Whether every follower is near enough for more of what one lacks.
+    pub(super) fn supply_window_is_open(&self, sent_bytes: u64) -> bool {
+        self.furthest_behind(sent_bytes) < SUPPLY_WINDOW_BYTES
     }
 
     /// Whether `node`, or else every follower, has told that it has taken in what had been sent at `sent_bytes`, or does not

@@ -8,7 +8,7 @@
 use super::{MAGIC, VERSION, WireError, kind};
 
 /// Messages are put together up to this many bytes, unpacked. More would pack hardly better, and what comes behind waits.
-pub const BUNDLE_BYTES: usize = 128 * 1024;
+pub const BUNDLE_BYTES: usize = 256 * 1024;
 
 /// A message alone up to this many bytes is not worth packing.
 const NOT_WORTH_BYTES: usize = 256;

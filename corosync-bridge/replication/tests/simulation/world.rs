@@ -497,7 +497,8 @@ impl World {
         for _ in 0..self.dice.below(4) {
             bridge.core.work(now);
         }
-        while bridge.joined && bridge.outgoing.len() < CPG_ROOM {
+        let gathers = bridge.core.gathers(now) && self.dice.one_in(2);
+        while bridge.joined && !gathers && bridge.outgoing.len() < CPG_ROOM {
             match bridge.core.next_message() {
                 // To a core it makes no difference; to what may happen between two messages it does.
                 Some(bytes) if self.dice.one_in(2) => bridge.outgoing.extend(unpacked(&bytes)),

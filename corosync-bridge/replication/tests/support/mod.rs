@@ -155,6 +155,8 @@ pub(crate) struct Pair {
     pub(crate) members: Vec<NodeId>,
     /// Bytes that went over the network.
     pub(crate) sent: RefCell<usize>,
+    /// Messages that the group carried.
+    pub(crate) carried: usize,
     pub(crate) requests: u64,
     pub(crate) now: Duration,
 }
@@ -174,6 +176,7 @@ impl Pair {
             nodes: BTreeMap::from([(A, a), (B, b)]),
             members: Vec::new(),
             sent: RefCell::new(0),
+            carried: 0,
             requests: 0,
             now: Duration::ZERO,
         };
@@ -218,13 +221,17 @@ impl Pair {
                 busy = true;
                 node.core.handle(&Event::CaughtUp, self.now);
             }
-            while let Some(message) = node.core.next_message() {
+            while !node.core.gathers(self.now) {
+                let Some(message) = node.core.next_message() else {
+                    break;
+                };
                 messages.push_back((id, message));
             }
             node.answers.extend(node.core.take_answers());
         }
         for (from, bytes) in messages {
             busy = true;
+            self.carried += 1;
             *self.sent.borrow_mut() += unpacked(&bytes).iter().map(Vec::len).sum::<usize>();
             for (_, node) in self.nodes.iter_mut().filter(|(id, _)| members.contains(id)) {
                 node.core
