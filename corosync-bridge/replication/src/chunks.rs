@@ -5,6 +5,7 @@
 //! together to sections by the same idea, on the chunks' digests: of a large file with a small change, the sections tell
 //! where to look, and only there chunks have to be told.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::digest::{Digest, Hasher};
@@ -50,6 +51,55 @@ impl Chunk {
     }
 }
 
+/// A chunk of another version.
+#[derive(Debug, Clone, Copy)]
+struct Expected {
+    length: usize,
+    digest: Digest,
+}
+
+/// How another version of a content is cut.
+///
+/// A chunk that holds the same and begins with a cut ends with one: to see that it does is less work than to look for its end.
+/// That goes for what the content ended there, not for what ended with the content.
+#[derive(Debug, Default)]
+struct Expectations {
+    /// What comes behind a chunk.
+    behind: HashMap<(u32, Digest), Expected>,
+    /// What begins at an offset.
+    at: HashMap<u64, Expected>,
+}
+
+impl Expectations {
+    fn of(chunks: &[Chunk]) -> Self {
+        let mut expectations = Self::default();
+        let mut before: Option<&Chunk> = None;
+        for pair in chunks.windows(2) {
+            let [chunk, next] = [&pair[0], &pair[1]];
+            let ends_by_content = chunk.end() == next.offset;
+            if ends_by_content {
+                let expected = Expected {
+                    length: usize::try_from(chunk.length).unwrap_or(usize::MAX),
+                    digest: chunk.digest,
+                };
+                expectations.at.insert(chunk.offset, expected);
+                if let Some(before) = before.filter(|before| before.end() == chunk.offset) {
+                    let key = (before.length, before.digest);
+                    expectations.behind.insert(key, expected);
+                }
+            }
+            before = Some(chunk);
+        }
+        expectations
+    }
+
+    /// What is expected behind `chunk`.
+    fn behind(&self, chunk: &Chunk) -> Option<Expected> {
+        let found = self.behind.get(&(chunk.length, chunk.digest));
+        found.or_else(|| self.at.get(&chunk.end())).copied()
+    }
+}
+
 /// Cuts a content that comes in pieces.
 #[derive(Debug, Default)]
 pub(crate) struct Chunker {
@@ -59,29 +109,100 @@ pub(crate) struct Chunker {
     length: usize,
     gear: u64,
     hasher: Hasher,
+    /// How the version before is cut.
+    before: Option<Expectations>,
+    /// What the chunk under way probably is.
+    expected: Option<Expected>,
+    /// Its first bytes, while there is something expected.
+    held: Vec<u8>,
 }
 
 impl Chunker {
+    /// For a content most of which is probably cut into `chunks`.
+    pub(crate) fn like(chunks: &[Chunk]) -> Self {
+        let before = Expectations::of(chunks);
+        Self {
+            expected: before.at.get(&0).copied(),
+            before: Some(before),
+            ..Self::default()
+        }
+    }
+
     /// Takes in the next bytes.
     pub(crate) fn take(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         while !rest.is_empty() {
-            let (taken, is_cut) = self.next_cut(rest);
-            let (piece, behind) = rest.split_at(taken);
-            self.hasher.update(piece);
-            self.length += taken;
-            rest = behind;
-            if is_cut {
-                self.cut();
+            rest = match self.expected {
+                Some(expected) => self.take_expected(expected, rest),
+                None => self.take_unknown(rest),
+            };
+        }
+    }
+
+    /// Takes in bytes up to the next cut. Returns what is left.
+    fn take_unknown<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let (taken, is_cut) = self.next_cut(bytes);
+        let (piece, behind) = bytes.split_at(taken);
+        self.hasher.update(piece);
+        self.length += taken;
+        if is_cut {
+            self.cut();
+        }
+        behind
+    }
+
+    /// Takes in bytes as far as the chunk under way is expected to go. Returns what is left.
+    fn take_expected<'a>(&mut self, expected: Expected, bytes: &'a [u8]) -> &'a [u8] {
+        if self.held.is_empty() && bytes.len() >= expected.length {
+            let (piece, behind) = bytes.split_at(expected.length);
+            return if self.is_as(expected, piece) {
+                behind
+            } else {
+                bytes
+            };
+        }
+        let missing = bytes.len().min(expected.length - self.held.len());
+        let (piece, behind) = bytes.split_at(missing);
+        self.held.extend_from_slice(piece);
+        if self.held.len() == expected.length {
+            let held = std::mem::take(&mut self.held);
+            if !self.is_as(expected, &held) {
+                self.take(&held);
             }
+        }
+        behind
+    }
+
+    /// Whether `bytes` are what was expected; they are a chunk then.
+    fn is_as(&mut self, expected: Expected, bytes: &[u8]) -> bool {
+        self.expected = None;
+        let is_the_same = Digest::of(bytes) == expected.digest;
+        if is_the_same {
+            self.length = bytes.len();
+            self.push(expected.digest);
+        }
+        is_the_same
+    }
+
+    /// What is held does not come to what was expected.
+    fn expect_nothing(&mut self) {
+        self.expected = None;
+        while !self.held.is_empty() {
+            let held = std::mem::take(&mut self.held);
+            // At least one chunk of it ends, or nothing is expected any more.
+            self.take(&held);
+            self.expected = None;
         }
     }
 
     /// Takes in a hole: it belongs to no chunk.
     pub(crate) fn skip(&mut self, length: u64) {
         if length > 0 {
+            self.expect_nothing();
             self.cut();
             self.offset += length;
+            let before = self.before.as_ref();
+            self.expected = before.and_then(|before| before.at.get(&self.offset).copied());
         }
     }
 
@@ -92,6 +213,7 @@ impl Chunker {
 
     /// All chunks, in order.
     pub(crate) fn finish(mut self) -> Vec<Chunk> {
+        self.expect_nothing();
         self.cut();
         self.chunks
     }
@@ -115,15 +237,24 @@ impl Chunker {
 
     fn cut(&mut self) {
         if self.length > 0 {
-            self.chunks.push(Chunk {
-                offset: self.offset,
-                length: u32::try_from(self.length).unwrap_or(u32::MAX),
-                digest: std::mem::take(&mut self.hasher).finish(),
-            });
-            self.offset += u64::try_from(self.length).unwrap_or(u64::MAX);
-            self.length = 0;
+            let digest = std::mem::take(&mut self.hasher).finish();
+            self.push(digest);
         }
         self.gear = 0;
+    }
+
+    /// The chunk under way is whole.
+    fn push(&mut self, digest: Digest) {
+        let chunk = Chunk {
+            offset: self.offset,
+            length: u32::try_from(self.length).unwrap_or(u32::MAX),
+            digest,
+        };
+        self.chunks.push(chunk);
+        self.offset = chunk.end();
+        self.length = 0;
+        let before = self.before.as_ref();
+        self.expected = before.and_then(|before| before.behind(&chunk));
     }
 }
 
@@ -302,6 +433,64 @@ mod tests {
             .filter(|chunk| !known.contains(&chunk.digest))
             .count();
         assert!((1..=2).contains(&new), "{new} chunks are new");
+    }
+
+    #[test]
+    fn a_version_is_cut_the_same_whatever_was_expected_of_it() {
+        let before = noise(600_000);
+        let cut = chunks(&before, 1 << 16);
+        let end = usize::try_from(cut[cut.len() - 1].offset).unwrap();
+        let changed = |change: fn(&mut Vec<u8>, usize)| {
+            let mut after = before.clone();
+            change(&mut after, end);
+            after
+        };
+        let versions = [
+            changed(|_, _| ()),
+            changed(|content, _| content[300_000] ^= 1),
+            changed(|content, _| drop(content.splice(200_000..200_000, *b"put in"))),
+            changed(|content, _| drop(content.drain(100_000..250_000))),
+            changed(|content, end| content.truncate(end + 100)),
+            changed(|content, _| content.extend(noise(100_000))),
+            changed(|content, _| content.rotate_left(123_456)),
+        ];
+        for (number, after) in versions.iter().enumerate() {
+            for piece in [1 << 16, 20_000, 1000, 77] {
+                let mut chunker = Chunker::like(&cut);
+                after.chunks(piece).for_each(|bytes| chunker.take(bytes));
+                assert_eq!(
+                    chunker.finish(),
+                    chunks(after, 1 << 16),
+                    "version {number} in pieces of {piece}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_version_with_holes_is_cut_the_same_whatever_was_expected_of_it() {
+        let content = noise(200_000);
+        let cut_with = |mut chunker: Chunker, hole: u64| {
+            chunker.take(&content[..90_000]);
+            chunker.skip(hole);
+            content[90_000..]
+                .chunks(30_000)
+                .for_each(|bytes| chunker.take(bytes));
+            chunker.finish()
+        };
+        let before = cut_with(Chunker::default(), 1 << 20);
+        for hole in [1 << 20, 4096] {
+            let expected = cut_with(Chunker::default(), hole);
+            assert_eq!(cut_with(Chunker::like(&before), hole), expected);
+        }
+        let whole = chunks(&content, 1 << 16);
+        assert_eq!(
+            cut_with(Chunker::like(&whole), 4096),
+            cut_with(Chunker::default(), 4096)
+        );
+        let mut without = Chunker::like(&before);
+        without.take(&content);
+        assert_eq!(without.finish(), whole);
     }
 
     #[test]

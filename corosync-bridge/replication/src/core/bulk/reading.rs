@@ -35,6 +35,14 @@ impl Reading {
         }
     }
 
+    /// Of a content most of which is probably cut into `chunks`.
+    pub(super) fn like(chunks: &[Chunk]) -> Self {
+        Self {
+            chunker: Some(Chunker::like(chunks)),
+            ..Self::new(false)
+        }
+    }
+
     /// Bytes so far.
     pub(super) fn length(&self) -> u64 {
         self.length

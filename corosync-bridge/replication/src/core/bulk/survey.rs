@@ -78,10 +78,12 @@ impl<F: Source> Survey<F> {
 
     /// Of a change of `base`, which every receiver has.
     pub(super) fn of_change(path: EntryPath, source: F, base: Base) -> Self {
-        Self {
-            before: Some(Before { base, alike: 0 }),
-            ..Self::new(path, source, None, true)
+        let mut survey = Self::new(path, source, None, false);
+        if survey.source.found().seen.stamp.size <= CUT_BYTES {
+            survey.own = Own::Reading(Box::new(Reading::like(&base.chunks)));
         }
+        survey.before = Some(Before { base, alike: 0 });
+        survey
     }
 
     /// The transfer of which the receiver has heard.
