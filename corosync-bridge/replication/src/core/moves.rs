@@ -131,7 +131,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let is_gone_above = active.queue.is_gone_above(path);
         match (place, replaced) {
             (Place::Queue, Some(known)) if self.index.names(&known.seen.stamp).next().is_none() => {
-                active.queue.push_light_gone(path.clone(), Place::Replaced);
+                active.queue.push_light_gone(path.clone());
             }
             (Place::Queue, Some(_)) => active.queue.push_gone(path.clone(), Place::Replaced),
             (Place::Queue, None) if is_gone_above => active.queue.push_gone(path.clone(), Place::Replaced),

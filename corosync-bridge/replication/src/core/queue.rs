@@ -165,8 +165,8 @@ impl<F> Queue<F> {
     }
 
     /// The same of something that is told again lightly: it waits no longer, whatever else is missed.
-    pub(super) fn push_light_gone(&mut self, path: EntryPath, place: Place) {
-        self.await_word_of(path, place, Wait::over());
+    pub(super) fn push_light_gone(&mut self, path: EntryPath) {
+        self.await_word_of(path, Place::Replaced, Wait::over());
     }
 
     fn await_word_of(&mut self, path: EntryPath, place: Place, wait: Wait) {
