@@ -146,6 +146,36 @@ fn rename(pair: &mut Pair, from: &str, to: &str, told: [&str; 2]) {
 }
 
 #[test]
+fn what_takes_the_place_of_a_file_by_a_link_is_there_before_its_first_name_goes() {
+    let mut pair = Pair::new();
+    pair.write(A, "/s/b", "settings");
+    pair.write(A, "/s/other", "replaced");
+    let third = pair.nodes[&A].at("/s/third");
+    pair.change(A, "/s/other", |path| fs::hard_link(path, &third).unwrap());
+    pair.change(A, "/s/third", |_| ());
+    pair.settle();
+    let [first, other] = ["/s/b", "/s/other"].map(|at| pair.nodes[&A].at(at));
+    fs::remove_file(&other).unwrap();
+    fs::hard_link(&first, &other).unwrap();
+    let (now, core) = (pair.now, &mut pair.nodes.get_mut(&A).unwrap().core);
+    core.handle(&Event::Changed(Path::new("/s/other")), now);
+    while core.has_work(now) {
+        core.work(now);
+    }
+    // Its first name goes while the other waits for the kernel's word.
+    fs::remove_file(&first).unwrap();
+    for path in ["/s/b", "/s/other", "/s"] {
+        core.handle(&Event::Changed(Path::new(path)), now);
+    }
+    core.handle(&Event::CaughtUp, now);
+    while pair.turn() {
+        let copies = ["/s/b", "/s/other"].map(|at| pair.read(B, at));
+        assert!(copies.contains(&Some(b"settings".to_vec())), "{copies:?}");
+    }
+    pair.assert_alike();
+}
+
+#[test]
 fn what_is_gone_is_told_as_that_only_when_the_kernel_was_heard_once_more() {
     let mut pair = pair_with_a_full_directory();
     for (from, to) in [("/s/d/e/large", "/s/moved"), ("/s/d", "/s/a")] {

@@ -53,10 +53,15 @@ impl Wait {
     /// Its turn has come in a line in which so much has been missed by now. Returns how it waits on where it has to.
     fn put_off(self, missed: u64) -> Option<Self> {
         let is_put_off = self.missed < missed && self.put_off < PUT_OFF;
-        is_put_off.then_some(Self {
-            put_off: self.put_off + 1,
+        is_put_off.then(|| self.once_more())
+    }
+
+    /// How it waits on for what is put off before it.
+    fn once_more(self) -> Self {
+        Self {
+            put_off: self.put_off.saturating_add(1).min(PUT_OFF),
             ..self
-        })
+        }
     }
 }
 
@@ -114,6 +119,9 @@ pub(super) struct Queue<F> {
     any_link: bool,
     /// What waits for the word that everything which changed until now was told.
     untold: Vec<Item<F>>,
+    /// The first number among what is gone and was put off since the last such word: what was found gone after that may be what is
+    /// there now, under its name before, and must not be told as gone before that is told.
+    put_off_from: Option<u64>,
     /// Counts what was found gone.
     found_gone: u64,
     /// From which number on barriers wait for what is looked at now, where it is gone: what waited so before keeps its number.
@@ -133,6 +141,7 @@ impl<F> Default for Queue<F> {
             links: BTreeSet::new(),
             any_link: false,
             untold: Vec::new(),
+            put_off_from: None,
             found_gone: 0,
             in_hand: 0,
             missed: 0,
@@ -247,6 +256,12 @@ impl<F> Queue<F> {
 
     /// Everything that changed before now was told.
     pub(super) fn catch_up(&mut self) {
+        self.put_off_from = None;
+        // What was put off keeps its place before what was found gone later.
+        self.untold.sort_by_key(|item| match item {
+            Item::Gone(gone) => gone.number,
+            _ => u64::MAX,
+        });
         for mut item in std::mem::take(&mut self.untold) {
             if let Item::Gone(gone) = &mut item {
                 gone.wait.missed = self.missed;
@@ -301,8 +316,13 @@ impl<F> Queue<F> {
                     continue;
                 }
                 Item::Gone(gone) => {
-                    if let Some(wait) = gone.wait.put_off(self.missed) {
+                    let first = self
+                        .put_off_from
+                        .map_or(gone.number, |from| from.min(gone.number));
+                    let behind_another = (first < gone.number).then(|| gone.wait.once_more());
+                    if let Some(wait) = gone.wait.put_off(self.missed).or(behind_another) {
                         gone.wait = wait;
+                        self.put_off_from = Some(first);
                         self.untold.push(item);
                         continue;
                     }
