@@ -18,6 +18,7 @@
 //! Directories that lead to a configured path and are missing are made, owned by root with mode 0755; that is
 //! all that is ever written outside the configured paths, but for the temporary file beside a configured file.
 
+mod apart;
 mod attributes;
 mod durable;
 mod stage;
@@ -548,12 +549,6 @@ impl DiskTree {
         Ok(seen(&stat))
     }
 
-    fn change_attributes(&mut self, path: &EntryPath, wanted: &Attributes) -> Result<Seen, Errno> {
-        let (fd, _) = self.open_readable(path)?;
-        self.touch(path);
-        self.set(&fd, path, wanted)
-    }
-
     /// Gives what is open at `path` its attributes.
     fn set(&mut self, fd: &OwnedFd, path: &EntryPath, wanted: &Attributes) -> Result<Seen, Errno> {
         attributes::apply(fd, wanted)?;
@@ -679,8 +674,19 @@ impl Tree for DiskTree {
             .map_err(|errno| self.refusal("make the link", path, errno))
     }
 
-    fn set_attributes(&mut self, path: &EntryPath, attributes: &Attributes) -> Result<Seen, TreeError> {
-        self.change_attributes(path, attributes)
+    fn set_attributes(
+        &mut self,
+        path: &EntryPath,
+        attributes: &Attributes,
+        names: &[EntryPath],
+    ) -> Result<Seen, TreeError> {
+        let opened = self.open_readable(path);
+        let (fd, stat) = opened.map_err(|errno| self.refusal("set attributes of", path, errno))?;
+        if self.has_other_names(&stat, names) {
+            return self.part(path, &stat, attributes, names);
+        }
+        self.touch(path);
+        self.set(&fd, path, attributes)
             .map_err(|errno| self.refusal("set attributes of", path, errno))
     }
 

@@ -207,8 +207,14 @@ impl<T: Tree> Tree for PlacedTree<T> {
         self.at(path, |tree, place| tree.make_link(place, target, attributes))
     }
 
-    fn set_attributes(&mut self, path: &EntryPath, attributes: &Attributes) -> Result<Seen, TreeError> {
-        self.at(path, |tree, place| tree.set_attributes(place, attributes))
+    fn set_attributes(
+        &mut self,
+        path: &EntryPath,
+        attributes: &Attributes,
+        names: &[EntryPath],
+    ) -> Result<Seen, TreeError> {
+        let names: Vec<EntryPath> = names.iter().map(|name| self.placement.on_disk(name)).collect();
+        self.at(path, |tree, place| tree.set_attributes(place, attributes, &names))
     }
 
     fn make_hard_link(&mut self, path: &EntryPath, to: &EntryPath) -> Result<Seen, TreeError> {

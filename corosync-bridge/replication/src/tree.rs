@@ -174,11 +174,17 @@ pub trait Tree: std::fmt::Debug {
         attributes: &Attributes,
     ) -> Result<Seen, TreeError>;
 
-    /// Sets the attributes of what is at `path`.
+    /// Sets the attributes of what is at `path`. These are the `names` of a file, `path` among them; where somebody gave it
+    /// others they keep a file with the attributes that it had, and the file gets a copy at `names`.
     ///
     /// # Errors
     /// What the system said.
-    fn set_attributes(&mut self, path: &EntryPath, attributes: &Attributes) -> Result<Seen, TreeError>;
+    fn set_attributes(
+        &mut self,
+        path: &EntryPath,
+        attributes: &Attributes,
+        names: &[EntryPath],
+    ) -> Result<Seen, TreeError>;
 
     /// Makes `path` another name of the file `to`.
     ///

@@ -126,6 +126,24 @@ fn a_change_on_the_passive_reaches_the_active_with_everything_and_no_conflict() 
 }
 
 #[test]
+fn a_name_that_the_active_gave_a_file_outside_keeps_its_attributes_when_a_passive_changes_them() {
+    let mut pair = pair();
+    pair.write(A, "/b/file", "content");
+    pair.assert_alike();
+    let outside = pair.nodes[&A].root.path().join("outside");
+    fs::hard_link(pair.nodes[&A].at("/b/file"), &outside).unwrap();
+    let before = fs::metadata(&outside).unwrap().permissions();
+    pair.change(B, "/b/file", |path| {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o4711)).unwrap();
+    });
+    pair.pass(Duration::from_secs(2));
+    pair.assert_alike();
+    let here = fs::metadata(pair.nodes[&A].at("/b/file")).unwrap();
+    assert_eq!(here.permissions().mode() & 0o7777, 0o4711);
+    assert_eq!(fs::metadata(&outside).unwrap().permissions(), before);
+}
+
+#[test]
 fn an_exception_that_comes_or_goes_on_the_passive_leaves_the_mtime_of_its_directory_to_the_active() {
     let mut pair = pair();
     let mtime = |pair: &Pair, node| {

@@ -153,7 +153,8 @@ fn attributes_alone_can_change_and_extended_ones_go_too() {
         },
         xattrs: vec![],
     };
-    world.tree.set_attributes(&path("/s/a"), &wanted).unwrap();
+    let names = [path("/s/a")];
+    world.tree.set_attributes(&names[0], &wanted, &names).unwrap();
     world.tree.sync().unwrap();
     assert_eq!(world.found("/s/a").unwrap().attributes, wanted);
     assert_eq!(fs::metadata(world.at("/s/a")).unwrap().ino(), inode);
@@ -340,11 +341,11 @@ fn nothing_is_read_or_written_through_a_symbolic_link() {
         assert!(world.tree.stage(&inside).is_err());
         assert!(world.tree.make_directory(&inside, &attributes()).is_err());
         assert!(world.tree.make_link(&inside, b"t", &attributes()).is_err());
-        assert!(world.tree.set_attributes(&inside, &attributes()).is_err());
+        assert!(world.tree.set_attributes(&inside, &attributes(), &[]).is_err());
         assert!(
             world
                 .tree
-                .set_attributes(&path(directory), &attributes())
+                .set_attributes(&path(directory), &attributes(), &[])
                 .is_err()
         );
         world.tree.remove(&inside).unwrap();

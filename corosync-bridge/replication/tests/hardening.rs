@@ -93,8 +93,13 @@ impl Tree for Noted {
         self.disk.make_link(path, target, attributes)
     }
 
-    fn set_attributes(&mut self, path: &EntryPath, attributes: &Attributes) -> Result<Seen, TreeError> {
-        self.disk.set_attributes(path, attributes)
+    fn set_attributes(
+        &mut self,
+        path: &EntryPath,
+        attributes: &Attributes,
+        names: &[EntryPath],
+    ) -> Result<Seen, TreeError> {
+        self.disk.set_attributes(path, attributes, names)
     }
 
     fn make_hard_link(&mut self, path: &EntryPath, to: &EntryPath) -> Result<Seen, TreeError> {

@@ -734,6 +734,36 @@ fn a_file_whose_other_name_is_not_replicated_is_just_a_file() {
     assert_eq!(fs::metadata(pair.nodes[&B].at("/s/a")).unwrap().nlink(), 1);
 }
 
+#[test]
+fn a_name_that_a_passive_gave_a_file_outside_keeps_the_attributes_that_it_had() {
+    let mut pair = pair_with_hard_links();
+    pair.write(A, "/s/single", vec![1; 300_000]);
+    pair.assert_alike();
+    let outside = ["a", "single"].map(|name| {
+        let outside = pair.nodes[&B].root.path().join(name);
+        fs::hard_link(pair.nodes[&B].at("/s").join(name), &outside).unwrap();
+        outside
+    });
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    let before = outside.each_ref().map(|path| mode(path));
+    for at in ["/s/b", "/s/single"] {
+        pair.change(A, at, |path| {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o4711)).unwrap();
+        });
+    }
+    // Whatever was done to its copy is found by a comparison.
+    for _ in 0..3 {
+        pair.pass(Duration::from_secs(2));
+    }
+    pair.assert_alike();
+    assert_eq!(mode(&pair.nodes[&B].at("/s/a")), 0o4711);
+    assert_eq!(outside.each_ref().map(|path| mode(path)), before);
+    assert_eq!(fs::read(&outside[1]).unwrap(), vec![1; 300_000]);
+    let inodes = ["/s/a", "/s/b", "/s/c"].map(|at| fs::metadata(pair.nodes[&B].at(at)).unwrap().ino());
+    assert_eq!(inodes, [inodes[0]; 3]);
+    assert_ne!(inodes[0], fs::metadata(&outside[0]).unwrap().ino());
+}
+
 /// `/s/a`, `/s/b` and `/s/c` are one file, on both.
 fn pair_with_hard_links() -> Pair {
     let mut pair = Pair::new();

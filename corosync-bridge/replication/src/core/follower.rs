@@ -372,16 +372,16 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                     // Somebody has written it here since: that would count as known from then on, as what it is not.
                     return self.without_content(path);
                 }
-                let seen = self.tree.set_attributes(&path, &attributes)?;
+                let names = self.names_known(&path);
+                let seen = self.tree.set_attributes(&path, &attributes, &names)?;
                 let known = Known {
                     attributes: attributes.digest(),
                     seen,
                     ..before
                 };
-                self.note_applied(&path);
-                self.index.insert(path.clone(), known);
-                if known.linked {
-                    self.share_with_names(known);
+                for name in names {
+                    self.note_applied(&name);
+                    self.index.insert(name, known);
                 }
                 self.agree_here(&path);
                 Ok(())

@@ -669,7 +669,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 target,
             } => Ok(Some(self.tree.make_link(path, target, attributes)?)),
             Operation::Attributes { path, attributes, .. } => {
-                Ok(Some(self.tree.set_attributes(path, attributes)?))
+                let names = self.names_known(path);
+                Ok(Some(self.tree.set_attributes(path, attributes, &names)?))
             }
             Operation::Remove { path } => {
                 self.tree.remove(path)?;

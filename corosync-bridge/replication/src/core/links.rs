@@ -42,6 +42,15 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         })
     }
 
+    /// All names that are known of the file at `path`, however they are replicated; that one alone where it has no others.
+    pub(super) fn names_known(&self, path: &EntryPath) -> Vec<EntryPath> {
+        let linked = self.index.get(path).filter(|known| known.linked);
+        let names = linked.map(|known| self.index.names(&known.seen.stamp));
+        let mut names: BTreeSet<EntryPath> = names.into_iter().flatten().cloned().collect();
+        names.insert(path.clone());
+        names.into_iter().collect()
+    }
+
     /// The name that stands for the file at `path`, when it is not `path`.
     pub(super) fn first_name(&self, path: &EntryPath, known: &Known) -> Option<EntryPath> {
         let first = self.other_names(path, known).next();

@@ -859,12 +859,28 @@ impl Tree for SimTree {
         Ok(self.set(path, Data::Link(target.to_vec()), attributes))
     }
 
-    fn set_attributes(&mut self, path: &EntryPath, attributes: &Attributes) -> Result<Seen, TreeError> {
+    fn set_attributes(
+        &mut self,
+        path: &EntryPath,
+        attributes: &Attributes,
+        names: &[EntryPath],
+    ) -> Result<Seen, TreeError> {
         self.writable("set attributes of", path)?;
-        let mut disk = self.disk.borrow_mut();
-        let Some(mut node) = disk.live.get(path).cloned() else {
+        let Some(mut node) = self.disk.borrow().live.get(path).cloned() else {
             return Err(failed("set attributes of", path, io::ErrorKind::NotFound));
         };
+        let (known, others): (Vec<EntryPath>, Vec<EntryPath>) = {
+            let disk = self.disk.borrow();
+            disk.names(&node).cloned().partition(|name| names.contains(name))
+        };
+        if matches!(node.data, Data::File(_)) && !others.is_empty() {
+            let mut seen = self.set(path, node.data, attributes);
+            for name in known.iter().filter(|name| *name != path) {
+                seen = self.make_hard_link(name, path)?;
+            }
+            return Ok(seen);
+        }
+        let mut disk = self.disk.borrow_mut();
         let next = Node {
             attributes: attributes.clone(),
             ..node.clone()
