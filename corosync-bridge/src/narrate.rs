@@ -57,6 +57,15 @@ pub(crate) fn disconnected(cause: &dyn Display) {
     ));
 }
 
+/// This node's partition has quorum from now on, or has lost it.
+pub(crate) fn quorum(has_quorum: bool) {
+    if has_quorum {
+        log::notice("has quorum");
+    } else {
+        log::warning("lost quorum; a restarted Active does not go on as one without it");
+    }
+}
+
 /// Another node came.
 pub(crate) fn sibling_joined(node: u32, names: &impl Names) {
     log::notice(format_args!("sibling {} joined the group", names.name_of(node)));

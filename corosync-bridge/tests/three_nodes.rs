@@ -44,6 +44,22 @@ fn of_three_one_dies_another_is_promoted_and_all_become_equal() {
     }
 }
 
+#[test]
+fn an_active_that_lost_both_others_and_was_restarted_opens_no_epoch_before_it_has_quorum() {
+    let [mut active, mut second, mut third] = nodes();
+    active.ask(Command::Promote);
+    second.cut_power();
+    third.cut_power();
+    active.expect("lost quorum");
+    active.kill_bridge();
+    active.start_bridge();
+    assert_eq!(active.status().position.epoch, 1);
+    third.start_corosync();
+    active.expect("has quorum");
+    active.expect("resumed epoch 2");
+    assert_eq!(active.status().role, Role::Active);
+}
+
 fn assert_settings_of_the_second(node: &Node) {
     assert_eq!(node.read("kept").unwrap(), b"1");
     assert_eq!(node.read("changed").unwrap(), b"of the second");

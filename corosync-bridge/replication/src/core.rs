@@ -124,6 +124,9 @@ pub enum Event<'a> {
         /// All members.
         members: &'a [NodeId],
     },
+    /// Whether this node's partition has quorum; it counts as having it as long as nobody has told. Told before the
+    /// membership, and whenever it changes.
+    Quorum(bool),
     /// This node is not in the group any more. Messages taken out but not delivered may be lost.
     Disconnected,
     /// A message was delivered in agreed order, this node's own among them.
@@ -333,6 +336,7 @@ pub struct Core<T: Tree, S> {
     state: State,
     me: Option<NodeId>,
     joined: bool,
+    quorate: bool,
     role: Role,
     sync: Sync,
     /// The Active of the newest epoch, where one is known.
@@ -446,6 +450,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             state,
             me: None,
             joined: false,
+            quorate: true,
             role,
             sync: if resumes { Sync::Source } else { Sync::NoSource },
             source: None,
@@ -479,6 +484,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     pub fn handle(&mut self, event: &Event<'_>, now: Duration) {
         match event {
             Event::Membership { me, members } => self.membership(*me, members, now),
+            Event::Quorum(quorate) => self.quorum(*quorate, now),
             Event::Disconnected => self.disconnected(),
             Event::Delivered { from, bytes } => self.delivered(*from, bytes, now),
             Event::Changed(path) => self.changed(path),
@@ -579,7 +585,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     pub fn deadline(&self) -> Option<Duration> {
         [
             self.requests.deadline(),
-            self.resume.deadline(),
+            self.resume_deadline(),
             self.active.as_ref().and_then(Active::deadline),
             self.offers.deadline(),
             self.peers_deadline(),

@@ -470,6 +470,26 @@ fn a_restarted_active_resumes_and_sends_what_changed_while_it_was_away() {
 }
 
 #[test]
+fn a_restarted_active_opens_no_epoch_before_it_has_quorum() {
+    let mut pair = Pair::new();
+    pair.membership(&[B]);
+    pair.nodes.get_mut(&A).unwrap().restart(true);
+    let tell = |pair: &mut Pair, quorate| {
+        let core = &mut pair.nodes.get_mut(&A).unwrap().core;
+        core.handle(&Event::Quorum(quorate), pair.now);
+    };
+    tell(&mut pair, false);
+    pair.membership(&[A]);
+    pair.pass(Duration::from_secs(60));
+    assert_eq!(pair.nodes[&A].report().position.epoch, 1);
+    assert_eq!(pair.nodes[&A].core.deadline(), None);
+    tell(&mut pair, true);
+    pair.settle();
+    let report = pair.nodes[&A].report();
+    assert_eq!((report.role, report.position.epoch), (Role::Active, 2));
+}
+
+#[test]
 fn a_restarted_active_that_was_replaced_meanwhile_is_passive_and_changes_nothing() {
     let mut pair = Pair::new();
     pair.write(A, "/s/a", "1");

@@ -47,8 +47,14 @@ impl Daemon {
 
     /// Takes what happened to the quorum.
     pub(super) fn receive_quorum(&mut self) {
+        let had_quorum = self.link.is_quorate();
         if let Err(error) = self.link.update_quorum() {
-            self.disconnected(&error);
+            return self.disconnected(&error);
+        }
+        let has_quorum = self.link.is_quorate();
+        if has_quorum != had_quorum {
+            narrate::quorum(has_quorum);
+            self.tell(&Event::Quorum(has_quorum));
         }
     }
 
@@ -124,6 +130,7 @@ impl Daemon {
         }
         let ids: Vec<NodeId> = members.iter().copied().map(NodeId).collect();
         self.members = members;
+        self.tell(&Event::Quorum(self.link.is_quorate()));
         self.tell(&Event::Membership {
             me: NodeId(me),
             members: &ids,

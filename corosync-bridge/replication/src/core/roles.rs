@@ -30,7 +30,7 @@ pub(super) enum Resume {
     No,
     /// As soon as it is in the group.
     Wanted,
-    /// In the group, waiting for the members' epochs until then.
+    /// In the group, waiting for the members' epochs until then, and for quorum.
     Waiting(Duration),
 }
 
@@ -95,6 +95,16 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         });
     }
 
+    pub(super) fn quorum(&mut self, quorate: bool, now: Duration) {
+        self.quorate = quorate;
+        self.try_resume(now);
+    }
+
+    /// When a restarted Active goes on without those who have not introduced themselves.
+    pub(super) fn resume_deadline(&self) -> Option<Duration> {
+        self.resume.deadline().filter(|_| self.quorate)
+    }
+
     pub(super) fn tick(&mut self, now: Duration) {
         self.drop_stalled(now);
         for (_, peer) in self.peers.iter_mut() {
@@ -136,7 +146,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         })
     }
 
-    /// A restarted Active opens the next epoch once it knows that nobody opened one meanwhile.
+    /// A restarted Active opens the next epoch once it knows that nobody opened one meanwhile. Without quorum it never knows:
+    /// the others may have gone on without this node, and whatever it takes for settings would be lost when they meet.
     fn try_resume(&mut self, now: Duration) {
         let Resume::Waiting(until) = self.resume else {
             return;
@@ -145,7 +156,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             // It was deposed before it ended, and had no time to say so.
             let (epoch, owner) = (self.state.epoch, self.state.owner);
             self.deposed(epoch, owner);
-        } else if self.peers.all_introduced() || until <= now {
+        } else if self.quorate && (self.peers.all_introduced() || until <= now) {
             self.resume = Resume::No;
             self.propose_for(RoleCause::Resumed);
         }
