@@ -197,6 +197,29 @@ fn what_is_gone_is_told_as_that_only_when_the_kernel_was_heard_once_more() {
 }
 
 #[test]
+fn a_directory_that_is_moved_on_before_anybody_looks_is_moved() {
+    let mut pair = pair_with_a_full_directory();
+    let [first, second, third] = ["/s/d", "/s/e", "/s/f"].map(|at| pair.nodes[&A].at(at));
+    let now = pair.now;
+    let work = |pair: &mut Pair, events: &[Event<'_>]| {
+        let core = &mut pair.nodes.get_mut(&A).unwrap().core;
+        events.iter().for_each(|event| core.handle(event, now));
+        while core.has_work(now) {
+            core.work(now);
+        }
+    };
+    fs::rename(&first, &second).unwrap();
+    work(&mut pair, &[Event::Changed(Path::new("/s/d"))]);
+    fs::rename(&second, &third).unwrap();
+    work(&mut pair, &[Event::Rescan(Path::new("/s/e")), Event::CaughtUp]);
+    assert!(pair.nodes[&A].core.is_behind(), "the old path is told as gone");
+    work(&mut pair, &[Event::Rescan(Path::new("/s/f"))]);
+    pair.settle();
+    assert!(sent(&pair) < 2000);
+    pair.assert_alike();
+}
+
+#[test]
 fn a_renamed_directory_moves_and_nothing_in_it_is_sent_again() {
     let mut pair = pair_with_a_full_directory();
     let inode = fs::metadata(pair.nodes[&B].at("/s/d/e/large")).unwrap().ino();
@@ -360,6 +383,41 @@ fn a_renamed_small_file_leaves_its_old_name_only_once_it_is_at_the_new_one() {
             assert_ne!(there, [false; 2], "told of {told:?}");
         }
         pair.assert_alike();
+    }
+}
+
+#[test]
+fn what_takes_the_place_of_another_file_is_there_before_something_takes_its_own() {
+    let logs = ["/s/log", "/s/log.1", "/s/log.2", "/s/log.3"];
+    let in_order = logs.to_vec();
+    let backwards = logs.into_iter().rev().collect();
+    for told in [in_order, backwards] {
+        for is_written_anew in [true, false] {
+            let mut pair = Pair::new();
+            for log in logs {
+                pair.write(A, log, format!("written to {log}"));
+            }
+            pair.assert_alike();
+            let kept = logs[..3].iter().map(|log| pair.read(B, log)).collect::<Vec<_>>();
+            // As logs are rotated, the oldest first.
+            for ends in logs.windows(2).rev() {
+                let [from, to] = [ends[0], ends[1]].map(|at| pair.nodes[&A].at(at));
+                fs::rename(from, to).unwrap();
+            }
+            if is_written_anew {
+                fs::write(pair.nodes[&A].at(logs[0]), "new").unwrap();
+            }
+            for log in &told {
+                pair.change(A, log, |_| {});
+            }
+            while pair.turn() {
+                let copies: Vec<_> = logs.iter().map(|log| pair.read(B, log)).collect();
+                for content in &kept {
+                    assert!(copies.contains(content), "told of {told:?}: {copies:?}");
+                }
+            }
+            pair.assert_alike();
+        }
     }
 }
 

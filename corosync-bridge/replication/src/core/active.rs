@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::bulk::Bulk;
 use super::peers::weight;
-use super::queue::{Barrier, Gone, Item, Queue};
+use super::queue::{Barrier, Gone, Item, Queue, Replaced};
 use super::schedule::Occasion;
 use super::session::Session;
 use super::{Core, Step, Topic};
@@ -467,6 +467,12 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             Some(Item::AnyLink) => self.look_at_all_links(),
             Some(Item::Names(directory)) => self.examine_or_retry(directory, Place::Queue, now),
             Some(Item::Tree(top)) => {
+                if let (Ok(Inspection::Absent), Some(active)) =
+                    (self.tree.inspect(&top, None), &mut self.active)
+                {
+                    // It was maybe moved on.
+                    active.miss(Place::Queue);
+                }
                 self.owe_look_at_names(&top);
                 // Those that came and went in it were of any file.
                 self.lose_unknown_name();
@@ -570,14 +576,15 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if place == Place::Gone && self.waits_to_be_read(path) {
             return Looked::Later;
         }
+        let inodes = self.replaced(path, None);
         let Some(active) = &mut self.active else {
             return Looked::Done;
         };
         match place {
             Place::Queue | Place::Replaced if is_announced => {
-                active.queue.push_gone(path.clone(), Place::Gone);
+                active.queue.push_gone(path.clone(), Place::Gone, inodes);
             }
-            Place::Bulk if is_announced => active.queue.push_gone(path.clone(), Place::Lost),
+            Place::Bulk if is_announced => active.queue.push_gone(path.clone(), Place::Lost, inodes),
             // It was found elsewhere.
             Place::Gone | Place::Lost if !is_announced => return Looked::Done,
             Place::Queue | Place::Replaced | Place::Bulk | Place::Gone | Place::Lost => {
@@ -728,12 +735,23 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
     }
 
+    /// What was announced at `path`, and what was found there instead.
+    pub(super) fn replaced(&self, path: &EntryPath, found: Option<&Found>) -> Replaced {
+        Replaced {
+            announced: self.index.get(path).map(|known| known.seen.stamp.inode()),
+            found: found.map(|found| found.seen.stamp.inode()),
+        }
+    }
+
     /// Looks at an entry once more: it went between two looks.
     fn look_later(&mut self, path: &EntryPath, place: Place) {
+        let inodes = self.replaced(path, None);
         let Some(active) = &mut self.active else { return };
         match place {
             Place::Queue => active.queue.push_front(vec![path.clone()]),
-            Place::Replaced | Place::Gone | Place::Lost => active.queue.push_gone(path.clone(), Place::Gone),
+            Place::Replaced | Place::Gone | Place::Lost => {
+                active.queue.push_gone(path.clone(), Place::Gone, inodes);
+            }
             Place::Bulk => active.bulk.push_front(path.clone(), None),
         }
     }

@@ -125,19 +125,22 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         };
         let is_followed = self.coverage.rule(path).direction == Direction::ActiveToPassive;
         let replaced = known.filter(is_another).filter(|_| is_followed);
+        let inodes = self.replaced(path, Some(found));
         let Some(active) = &mut self.active else {
             return false;
         };
         let is_gone_above = active.queue.is_gone_above(path);
         match (place, replaced) {
             (Place::Queue, Some(known)) if self.index.names(&known.seen.stamp).next().is_none() => {
-                active.queue.push_light_gone(path.clone());
+                active.queue.push_light_gone(path.clone(), inodes);
             }
-            (Place::Queue, Some(_)) => active.queue.push_gone(path.clone(), Place::Replaced),
-            (Place::Queue, None) if is_gone_above => active.queue.push_gone(path.clone(), Place::Replaced),
+            (Place::Queue, Some(_)) => active.queue.push_gone(path.clone(), Place::Replaced, inodes),
+            (Place::Queue, None) if is_gone_above => {
+                active.queue.push_gone(path.clone(), Place::Replaced, inodes);
+            }
             (Place::Bulk, _) if is_gone_above => {
                 active.miss(place);
-                active.queue.push_gone(path.clone(), Place::Replaced);
+                active.queue.push_gone(path.clone(), Place::Replaced, inodes);
             }
             (Place::Queue | Place::Replaced | Place::Bulk | Place::Gone | Place::Lost, _) => return false,
         }

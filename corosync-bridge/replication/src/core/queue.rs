@@ -94,14 +94,33 @@ impl Barrier {
 }
 
 /// What was announced at `path` was not there when it was looked at.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Gone {
     pub(super) path: EntryPath,
     /// As what it is looked at: nothing was there, or something else.
     pub(super) place: Place,
     /// Which time that was found.
     number: u64,
+}
+
+/// How something that is gone waits.
+#[derive(Debug)]
+struct Missing {
+    place: Place,
+    number: u64,
+    /// From which number on barriers wait for it.
+    awaited_from: u64,
     wait: Wait,
+    /// What the kernel had to tell when it was found gone was told.
+    heard: bool,
+    inodes: Replaced,
+}
+
+/// What was announced at a path, and what was found there instead.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Replaced {
+    pub(super) announced: Option<Inode>,
+    pub(super) found: Option<Inode>,
 }
 
 /// First in, first out; a path or a tree that waits already does not wait twice: a program that makes and removes the
@@ -112,8 +131,10 @@ pub(super) struct Queue<F> {
     items: VecDeque<Item<F>>,
     waiting: BTreeSet<EntryPath>,
     trees: BTreeSet<EntryPath>,
-    /// The paths that are gone, by their numbers in `items` or `untold`; and the barriers from which number on wait for them.
-    gone: BTreeMap<EntryPath, (u64, u64)>,
+    /// The paths that are gone; in `items` or `untold` by their numbers.
+    gone: BTreeMap<EntryPath, Missing>,
+    /// What was found at some of them.
+    found: BTreeMap<Inode, EntryPath>,
     directories: BTreeSet<EntryPath>,
     links: BTreeSet<Inode>,
     any_link: bool,
@@ -137,6 +158,7 @@ impl<F> Default for Queue<F> {
             waiting: BTreeSet::new(),
             trees: BTreeSet::new(),
             gone: BTreeMap::new(),
+            found: BTreeMap::new(),
             directories: BTreeSet::new(),
             links: BTreeSet::new(),
             any_link: false,
@@ -169,41 +191,94 @@ impl<F> Queue<F> {
 
     /// Nothing is at `path` any more. What was there may be at another path, of which nobody has told yet: it comes after
     /// whatever is told until [`Queue::catch_up`].
-    pub(super) fn push_gone(&mut self, path: EntryPath, place: Place) {
-        self.await_word_of(path, place, Wait::default());
+    pub(super) fn push_gone(&mut self, path: EntryPath, place: Place, inodes: Replaced) {
+        self.await_word_of(path, place, inodes, Wait::default());
     }
 
     /// The same of something that is told again lightly: it waits no longer, whatever else is missed.
-    pub(super) fn push_light_gone(&mut self, path: EntryPath) {
-        self.await_word_of(path, Place::Replaced, Wait::over());
+    pub(super) fn push_light_gone(&mut self, path: EntryPath, inodes: Replaced) {
+        self.await_word_of(path, Place::Replaced, inodes, Wait::over());
     }
 
-    fn await_word_of(&mut self, path: EntryPath, place: Place, wait: Wait) {
-        if let Some((_, awaited_from)) = self.gone.get_mut(&path) {
-            *awaited_from = self.in_hand.min(*awaited_from);
+    fn await_word_of(&mut self, path: EntryPath, place: Place, inodes: Replaced, wait: Wait) {
+        if let Some(missing) = self.gone.get_mut(&path) {
+            missing.awaited_from = self.in_hand.min(missing.awaited_from);
+            let before = std::mem::replace(&mut missing.inodes, inodes);
+            self.forget_found(&path, before);
+            self.note_found(&path, inodes);
         } else {
-            let gone = self.number_gone(path, place, wait);
+            let gone = self.number_gone(path, place, inodes, wait);
             self.untold.push(Item::Gone(gone));
         }
     }
 
     /// Puts what waited because it was gone back to the head, behind `above`, the directory that comes first.
     pub(super) fn push_gone_front(&mut self, above: EntryPath, path: EntryPath) {
-        let gone = self.number_gone(path, Place::Replaced, Wait::over());
+        let gone = self.number_gone(path, Place::Replaced, Replaced::default(), Wait::over());
+        if let Some(missing) = self.gone.get_mut(&gone.path) {
+            missing.heard = true;
+        }
         self.items.push_front(Item::Gone(gone));
         self.items.push_front(Item::Path(above));
     }
 
-    fn number_gone(&mut self, path: EntryPath, place: Place, wait: Wait) -> Gone {
+    fn number_gone(&mut self, path: EntryPath, place: Place, inodes: Replaced, wait: Wait) -> Gone {
         self.found_gone += 1;
         let number = self.found_gone;
-        self.gone.insert(path.clone(), (number, self.in_hand.min(number)));
-        Gone {
-            path,
+        self.forget_gone(&path);
+        self.note_found(&path, inodes);
+        let missing = Missing {
             place,
             number,
+            awaited_from: self.in_hand.min(number),
             wait,
+            heard: false,
+            inodes,
+        };
+        self.gone.insert(path.clone(), missing);
+        Gone { path, place, number }
+    }
+
+    fn forget_gone(&mut self, path: &EntryPath) -> Option<Missing> {
+        let missing = self.gone.remove(path)?;
+        self.forget_found(path, missing.inodes);
+        Some(missing)
+    }
+
+    fn note_found(&mut self, path: &EntryPath, inodes: Replaced) {
+        if let Some(found) = inodes.found {
+            self.found.insert(found, path.clone());
         }
+    }
+
+    fn forget_found(&mut self, path: &EntryPath, inodes: Replaced) {
+        if let Some(found) = inodes.found.filter(|found| self.found.get(found) == Some(path)) {
+            self.found.remove(&found);
+        }
+    }
+
+    /// Where what was announced at `path` was found, if that waits as well, or what comes before that in turn: told first, it is
+    /// at its new path before it leaves the old one. None where all have changed their places in a circle.
+    fn comes_before(&self, path: &EntryPath) -> Option<&EntryPath> {
+        let is_found_at = |path: &EntryPath| {
+            let announced = self.gone.get(path)?.inodes.announced?;
+            self.found.get(&announced).filter(|found| *found != path)
+        };
+        let mut first = is_found_at(path)?;
+        for _ in 0..self.found.len() {
+            match is_found_at(first) {
+                Some(before) => first = before,
+                None => return Some(first),
+            }
+        }
+        None
+    }
+
+    /// How what is gone at `path`, and was heard of, waits on where it has to.
+    fn is_put_off(&self, missing: &Missing) -> Option<Wait> {
+        let is_behind_another = self.put_off_from.is_some_and(|from| from < missing.number);
+        let behind_another = is_behind_another.then(|| missing.wait.once_more());
+        missing.wait.put_off(self.missed).or(behind_another)
     }
 
     /// What had waited elsewhere is looked at.
@@ -213,7 +288,7 @@ impl<F> Queue<F> {
 
     /// Something is at `path` again that is announced there.
     pub(super) fn is_back(&mut self, path: &EntryPath) {
-        self.gone.remove(path);
+        self.forget_gone(path);
     }
 
     /// Whether a directory above `path` waits because it is gone.
@@ -262,9 +337,12 @@ impl<F> Queue<F> {
             Item::Gone(gone) => gone.number,
             _ => u64::MAX,
         });
-        for mut item in std::mem::take(&mut self.untold) {
-            if let Item::Gone(gone) = &mut item {
-                gone.wait.missed = self.missed;
+        for item in std::mem::take(&mut self.untold) {
+            if let Item::Gone(gone) = &item {
+                if let Some(missing) = self.gone.get_mut(&gone.path) {
+                    missing.wait.missed = self.missed;
+                    missing.heard = true;
+                }
             }
             self.items.push_back(item);
         }
@@ -308,27 +386,10 @@ impl<F> Queue<F> {
                 Item::Tree(top) => {
                     self.trees.remove(top);
                 }
-                Item::Gone(gone) if self.gone.get(&gone.path).is_none_or(|now| now.0 != gone.number) => {
-                    continue;
-                }
-                Item::Gone(gone) if self.is_gone_above(&gone.path) => {
-                    self.untold.push(item);
-                    continue;
-                }
-                Item::Gone(gone) => {
-                    let first = self
-                        .put_off_from
-                        .map_or(gone.number, |from| from.min(gone.number));
-                    let behind_another = (first < gone.number).then(|| gone.wait.once_more());
-                    if let Some(wait) = gone.wait.put_off(self.missed).or(behind_another) {
-                        gone.wait = wait;
-                        self.put_off_from = Some(first);
-                        self.untold.push(item);
-                        continue;
-                    }
-                    let awaited_from = self.gone.remove(&gone.path).map(|(_, awaited_from)| awaited_from);
-                    self.in_hand = awaited_from.unwrap_or(self.in_hand);
-                }
+                Item::Gone(gone) => match self.pop_gone(gone) {
+                    Some(gone) => item = Item::Gone(gone),
+                    None => continue,
+                },
                 Item::Barrier(barrier) => {
                     if let Some(barrier) = barrier.put_off(self.missed) {
                         self.put_off(barrier);
@@ -345,10 +406,58 @@ impl<F> Queue<F> {
         }
     }
 
+    /// The turn of `gone` has come. Returns what is looked at now: nothing where it has to wait on, and what comes before it where
+    /// that waits as well.
+    fn pop_gone(&mut self, gone: &Gone) -> Option<Gone> {
+        let missing = self.gone.get(&gone.path)?;
+        if missing.number != gone.number {
+            return None;
+        }
+        if self.is_gone_above(&gone.path) {
+            self.wait_on(gone, missing.wait);
+            return None;
+        }
+        if let Some(wait) = self.is_put_off(missing) {
+            self.put_off_from = Some(
+                self.put_off_from
+                    .map_or(gone.number, |from| from.min(gone.number)),
+            );
+            self.wait_on(gone, wait);
+            return None;
+        }
+        // What waits for a directory above it may wait for this one.
+        let before = self.comes_before(&gone.path);
+        let before = before.filter(|path| !self.is_gone_above(path)).cloned();
+        let next = match before.and_then(|path| Some((self.gone.get(&path)?, path))) {
+            None => gone.clone(),
+            Some((before, path)) => {
+                if !before.heard || self.is_put_off(before).is_some() {
+                    self.wait_on(gone, missing.wait);
+                    return None;
+                }
+                self.items.push_front(Item::Gone(gone.clone()));
+                let (place, number) = (before.place, before.number);
+                Gone { path, place, number }
+            }
+        };
+        let missing = self.forget_gone(&next.path);
+        self.in_hand = missing.map_or(self.in_hand, |missing| missing.awaited_from);
+        Some(next)
+    }
+
+    /// Waits for the next word.
+    fn wait_on(&mut self, gone: &Gone, wait: Wait) {
+        if let Some(missing) = self.gone.get_mut(&gone.path) {
+            missing.wait = wait;
+            missing.heard = false;
+        }
+        self.untold.push(Item::Gone(gone.clone()));
+    }
+
     /// Whether something that was found gone, up to this number, may yet have been moved.
     fn waits_for_gone(&self, number: u64) -> bool {
         let mut gone = self.gone.values();
-        gone.any(|(_, awaited_from)| *awaited_from <= number)
+        gone.any(|missing| missing.awaited_from <= number)
     }
 
     /// What comes after all that was told.

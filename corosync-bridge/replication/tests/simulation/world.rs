@@ -1000,40 +1000,18 @@ impl World {
         let mut disk = disk.borrow_mut();
         // Often a large one: there are few.
         let least = if self.dice.one_in(2) { INLINE_BYTES } else { 0 };
-        let mut files: Vec<(EntryPath, Version)> = Vec::new();
-        let mut worth_it = Vec::new();
-        for (path, node) in disk
-            .live
-            .iter()
-            .filter(|(path, _)| path.is_beneath(&self::path("/s")) && !is_two_way(path))
-        {
-            if let Data::File(bytes) = &node.data {
-                let file = (path.clone(), node.attributes.mtime.seconds as Version);
-                if bytes.len() > least {
-                    worth_it.push(file.clone());
-                }
-                files.push(file);
-            }
-        }
+        let is_worth_it =
+            |node: &crate::disk::Node| matches!(&node.data, Data::File(bytes) if bytes.len() > least);
+        let worth_it = plain_files(&disk).filter(|(_, node)| is_worth_it(node));
+        let worth_it: Vec<(EntryPath, Version)> = worth_it
+            .map(|(path, node)| (path.clone(), node.attributes.mtime.seconds as Version))
+            .collect();
         let Some((file, version)) = self.dice.pick(&worth_it).cloned() else {
             return;
         };
         self.version += 1;
-        let older: Vec<EntryPath> = files
-            .into_iter()
-            .filter(|(_, other)| *other < version)
-            .map(|(path, _)| path)
-            .collect();
-        // A power cut may bring the name, and what the file had when it was synced last.
-        let is_synced = disk
-            .durable
-            .get(&file)
-            .is_some_and(|node| node.attributes.mtime.seconds as Version == version);
-        let replaced = self
-            .dice
-            .pick(&older)
-            .filter(|_| is_synced && self.dice.one_in(2))
-            .cloned();
+        let over = self.dice.one_in(2);
+        let replaced = over.then(|| older_file(&disk, &file, &mut self.dice)).flatten();
         let name = replaced.unwrap_or_else(|| path(&format!("/s/{MOVED}{}", self.version)));
         if self.trace {
             eprintln!("{}: a program links {name} to {file}", self.nodes[at].id);
@@ -1057,13 +1035,14 @@ impl World {
     fn move_a_setting(&mut self, at: usize) {
         if self.report(at).is_some_and(|report| report.role == Role::Active) {
             let any = self.dice.one_in(8);
-            self.move_entry(at, any);
+            let over = self.dice.one_in(4);
+            self.move_entry(at, any || over, over);
         }
     }
 
-    /// A program moves a setting, `any` or one that is worth it, to a name that was never there: what is at a path never gets
-    /// older.
-    fn move_entry(&mut self, at: usize, any: bool) {
+    /// A program moves a setting, `any` or one that is worth it, to a name that was never there, or of a file `over` an older one:
+    /// what is at a path never gets older.
+    fn move_entry(&mut self, at: usize, any: bool, over: bool) {
         let disk = Rc::clone(&self.nodes[at].disk);
         let mut disk = disk.borrow_mut();
         let is_worth_it = |path: &EntryPath, node: &crate::disk::Node| match &node.data {
@@ -1082,7 +1061,11 @@ impl World {
             return;
         };
         self.version += 1;
-        let to = path(&format!("/s/{MOVED}{}", self.version));
+        let replaced = over.then(|| older_file(&disk, &from, &mut self.dice)).flatten();
+        let left = replaced
+            .as_ref()
+            .map_or_else(Vec::new, |replaced| names_left(&disk, replaced));
+        let to = replaced.unwrap_or_else(|| path(&format!("/s/{MOVED}{}", self.version)));
         if self.trace {
             eprintln!("{}: a program moves {from} to {to}", self.nodes[at].id);
         }
@@ -1111,6 +1094,9 @@ impl World {
         }
         if let Some(bridge) = &mut self.nodes[at].bridge {
             bridge.hints.push_back(touched);
+            bridge
+                .hints
+                .extend(left.into_iter().map(|name| vec![Hint::Path(name)]));
         }
         drop(disk);
         if self.dice.one_in(10) {
@@ -1590,7 +1576,7 @@ impl World {
         let Some(active) = self.active() else { return };
         for _ in 0..MOVES_AT_REST {
             let before = self.contents_sent;
-            self.move_entry(active, false);
+            self.move_entry(active, false, false);
             self.come_to_a_pause();
             assert_eq!(self.contents_sent, before, "what was moved was sent again");
         }
@@ -1672,6 +1658,32 @@ impl World {
             assert_eq!(member.lag, Some(Duration::ZERO));
         }
     }
+}
+
+/// Files that travel from the Active only.
+fn plain_files(disk: &Disk) -> impl Iterator<Item = (&EntryPath, &crate::disk::Node)> {
+    disk.live.iter().filter(|(path, node)| {
+        let is_file = matches!(node.data, Data::File(_));
+        is_file && path.is_beneath(&self::path("/s")) && !is_two_way(path)
+    })
+}
+
+/// Another file, in whose place the one at `file` may get a name: it is older, and what the one at `file` holds is not. A power cut
+/// may bring the name, and what the file had when it was synced last.
+fn older_file(disk: &Disk, file: &EntryPath, dice: &mut Dice) -> Option<EntryPath> {
+    let version = |node: &crate::disk::Node| node.attributes.mtime.seconds as Version;
+    let mut plain = plain_files(disk);
+    let (_, node) = plain.find(|(path, _)| *path == file)?;
+    let is_synced = disk
+        .durable
+        .get(file)
+        .is_some_and(|durable| version(durable) == version(node));
+    let is_older = |(_, other): &(&EntryPath, &crate::disk::Node)| version(other) < version(node);
+    let older: Vec<EntryPath> = plain_files(disk)
+        .filter(is_older)
+        .map(|(path, _)| path.clone())
+        .collect();
+    dice.pick(&older).filter(|_| is_synced).cloned()
 }
 
 /// What is left of the files that have two names, of which one is at or beneath `gone`. Nobody can tell that what was written
