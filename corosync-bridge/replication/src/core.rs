@@ -55,6 +55,7 @@ mod applied;
 mod aside;
 mod bulk;
 mod comparison;
+mod content;
 mod deliver;
 mod essential;
 mod follower;

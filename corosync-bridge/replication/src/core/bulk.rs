@@ -4,7 +4,6 @@
 //! is sent when no small change waits, or after [`LIVE_STEPS`] of them.
 
 mod bases;
-mod reading;
 mod sending;
 mod survey;
 
@@ -25,10 +24,8 @@ use crate::wire::{Message, Operation};
 use crate::{EntryPath, NodeId};
 
 use bases::{Base, Bases};
-use sending::{Content, Sending, WhenRead};
+use sending::{Content, Sending, read_as_sent};
 use survey::Survey;
-
-pub(super) use reading::STEP_BYTES;
 
 /// Steps for small changes between two pieces of a large content. More would let a stream of changes that never ends
 /// hold a content up for long; fewer would let a content hold a burst of changes up.
@@ -234,7 +231,7 @@ impl<F: Source> Job<F> {
     fn source(&self) -> &F {
         match self {
             Self::Survey(survey) => &survey.source,
-            Self::Send(sending) => &sending.source,
+            Self::Send(sending) => sending.source(),
         }
     }
 
@@ -405,7 +402,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let is_new = !is_known_elsewhere && known.is_none_or(|known| known.kind != Kind::File);
         if is_new && self.peers.any_follows() {
             let plan = Plan::whole(source.found().seen.stamp.size);
-            let read = WhenRead::as_sent(&source);
+            let read = read_as_sent(&source);
             let content = Content {
                 transfer: None,
                 path: path.clone(),

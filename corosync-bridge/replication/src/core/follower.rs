@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::aside::Way;
+use super::content::Signing;
 use super::incoming::Incoming;
 use super::peers::PACE_BYTES;
-use super::signing::Signing;
 use super::telling::Telling;
 use super::{Core, Notice, Step, Topic};
 use crate::digest::Digest;

@@ -1,17 +1,15 @@
-//! A large content on its way, piece by piece: copied where the receiver has it, left out where nothing was ever
-//! written, sent where it is new.
+//! A large content on its way to those who follow, or to the one who lacks it.
 
 use std::time::Duration;
 
 use super::super::Core;
+use super::super::content::{Outgoing, Outgone, Read, Reading, WhenRead};
 use super::Job;
-use super::reading::{Read, Reading};
-use crate::chunks::Chunk;
-use crate::delta::{Plan, Stretch, Theirs};
+use crate::delta::Plan;
 use crate::digest::Digest;
 use crate::state::StateStore;
 use crate::tree::{Source, Tree, TreeError};
-use crate::wire::{CHUNK_BYTES, COPY_BYTES, Message, Operation, STRETCH_BYTES};
+use crate::wire::{Message, Operation, STRETCH_BYTES};
 use crate::{EntryPath, NodeId};
 
 /// Contents up to this size, in bytes, are cut although all of them is sent, to be remembered.
@@ -30,55 +28,9 @@ pub(super) struct Content<F> {
     pub(super) source: F,
 }
 
-/// When a content is read that is being sent.
-#[derive(Debug)]
-pub(super) enum WhenRead {
-    /// It was read before.
-    Before(Read),
-    /// As it is sent, which is all of it.
-    AsSent(Reading),
-    /// Ahead of what is sent, which is planned by it.
-    Ahead(Ahead),
-}
-
-impl WhenRead {
-    /// Of `source`, none of which is known.
-    pub(super) fn as_sent<F: Source>(source: &F) -> Self {
-        Self::AsSent(Reading::new(source.found().seen.stamp.size <= REMEMBERED_BYTES))
-    }
-}
-
-/// A content that is made from another, and still being read.
-#[derive(Debug)]
-pub(super) struct Ahead {
-    reading: Reading,
-    theirs: Theirs,
-    /// Chunks that are planned.
-    planned: usize,
-}
-
-impl Ahead {
-    pub(super) fn new(reading: Reading, base: &[Chunk]) -> Self {
-        Self {
-            reading,
-            theirs: Theirs::of(base.iter().copied()),
-            planned: 0,
-        }
-    }
-
-    /// Reads on in `source`, and plans what was read. All is planned when this returns what it is.
-    fn step<F: Source>(&mut self, source: &mut F, plan: &mut Plan) -> Result<Option<Read>, TreeError> {
-        let read = self.reading.step(source)?.then(|| self.reading.finish());
-        let chunks = read.as_ref().map_or(self.reading.chunks(), |read| &read.chunks);
-        for chunk in &chunks[self.planned..] {
-            plan.add(chunk, &self.theirs);
-        }
-        self.planned = chunks.len();
-        if read.is_some() {
-            plan.data_up_to(self.reading.length());
-        }
-        Ok(read)
-    }
+/// Of `source`, none of which is known, and all of which is sent.
+pub(super) fn read_as_sent<F: Source>(source: &F) -> WhenRead {
+    WhenRead::AsSent(Reading::new(source.found().seen.stamp.size <= REMEMBERED_BYTES))
 }
 
 /// A content being sent.
@@ -90,127 +42,31 @@ pub(super) struct Sending<F> {
     base: Option<Digest>,
     /// A receiver has another content there than the one to make it from.
     is_refused: bool,
-    pub(super) source: F,
-    plan: Plan,
-    read: WhenRead,
-    /// Up to here it was sent.
-    offset: u64,
-    /// Where the source is read on.
-    position: Option<u64>,
+    outgoing: Outgoing<F>,
     /// Bytes of the stream up to the last piece that takes its receivers long.
     long_until: u64,
 }
 
 impl<F: Source> Sending<F> {
+    pub(super) fn source(&self) -> &F {
+        self.outgoing.source()
+    }
+
     /// Bytes of the content that are still to come.
     pub(super) fn left(&self) -> u64 {
-        self.source.found().seen.stamp.size.saturating_sub(self.offset)
+        self.outgoing.left()
     }
 
     /// All is told: who makes it from its version has to be this far in the stream before it is told that it is whole. It would
     /// copy what is left at once, and keep everything else waiting.
     pub(super) fn ends_behind(&self) -> Option<u64> {
-        let is_told = self.plan.is_empty() && !matches!(self.read, WhenRead::Ahead(_));
-        is_told.then_some(self.long_until)
+        self.outgoing.is_told().then_some(self.long_until)
     }
 
     /// A receiver cannot make it as it is told.
     pub(super) fn refuse(&mut self, transfer: u64) {
         self.is_refused |= self.transfer == transfer && self.base.is_some();
     }
-
-    /// The stretch to be sent next; `None` where there is none, or it is better to read on first.
-    fn next_stretch(&self) -> Option<Stretch> {
-        match &self.read {
-            WhenRead::Ahead(_) => self.plan.next(COPY_BYTES),
-            WhenRead::Before(_) | WhenRead::AsSent(_) => self.plan.next(0),
-        }
-    }
-
-    /// All of it was read.
-    fn finish_reading(&mut self) -> Read {
-        match &mut self.read {
-            WhenRead::Before(read) => Read {
-                digest: read.digest,
-                chunks: std::mem::take(&mut read.chunks),
-            },
-            WhenRead::AsSent(reading) | WhenRead::Ahead(Ahead { reading, .. }) => reading.finish(),
-        }
-    }
-
-    /// Reads a bounded piece ahead, and plans how it is made. Returns whether there was something to be read.
-    fn read_ahead(&mut self) -> Result<bool, TreeError> {
-        let WhenRead::Ahead(ahead) = &mut self.read else {
-            return Ok(false);
-        };
-        go_to(&mut self.source, self.position, ahead.reading.length())?;
-        let read = ahead.step(&mut self.source, &mut self.plan)?;
-        self.position = Some(ahead.reading.length());
-        if let Some(read) = read {
-            self.read = WhenRead::Before(read);
-        }
-        Ok(true)
-    }
-
-    /// The next piece, of `stretch`; its bytes are put into `buffer`. `None` when the file ends before its time.
-    fn next_piece(
-        &mut self,
-        stretch: Stretch,
-        epoch: u64,
-        buffer: &mut Vec<u8>,
-    ) -> Result<Option<Message<'static>>, TreeError> {
-        let (transfer, offset) = (self.transfer, self.offset);
-        let (message, taken) = match stretch {
-            Stretch::Copy { from, length } => {
-                let length = length.min(COPY_BYTES);
-                let copy = Message::Copy {
-                    epoch,
-                    transfer,
-                    offset,
-                    from,
-                    length,
-                };
-                (Some(copy), length)
-            }
-            Stretch::Data { length } => {
-                go_to(&mut self.source, self.position, offset)?;
-                let hole = self.source.skip_hole(length.min(STRETCH_BYTES))?;
-                let (message, taken) = if hole > 0 {
-                    let length = hole;
-                    let hole = Message::Hole {
-                        epoch,
-                        transfer,
-                        offset,
-                        length,
-                    };
-                    (Some(hole), length)
-                } else {
-                    let limit = usize::try_from(length).map_or(CHUNK_BYTES, |length| length.min(CHUNK_BYTES));
-                    self.source.read(buffer, limit)?;
-                    (None, u64::try_from(buffer.len()).unwrap_or(u64::MAX))
-                };
-                self.position = Some(offset + taken);
-                (message, taken)
-            }
-        };
-        self.plan.advance(taken);
-        self.offset += taken;
-        if let WhenRead::AsSent(reading) = &mut self.read {
-            match &message {
-                Some(_) => reading.skip(taken),
-                None => reading.take(buffer),
-            }
-        }
-        Ok(message)
-    }
-}
-
-/// Has `source`, which is read on at `position`, be read on at `offset`.
-fn go_to<F: Source>(source: &mut F, position: Option<u64>, offset: u64) -> Result<(), TreeError> {
-    if position != Some(offset) {
-        source.seek(offset)?;
-    }
-    Ok(())
 }
 
 impl<T: Tree, S: StateStore> Core<T, S> {
@@ -238,11 +94,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             target: content.target,
             base: content.base,
             is_refused: false,
-            source: content.source,
-            plan,
-            read,
-            offset: 0,
-            position: None,
+            outgoing: Outgoing::new(content.source, plan, read),
             long_until: 0,
         })));
     }
@@ -256,21 +108,36 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             self.forget_base(base);
             return self.changed_meanwhile(&Job::Send(sending), now);
         }
-        let Some(stretch) = sending.next_stretch() else {
-            if !sending.read_ahead()? {
+        let Some(stretch) = sending.outgoing.next_stretch() else {
+            if !sending.outgoing.read_ahead()? {
                 return self.end_sending(sending, now);
             }
             self.start(Job::Send(sending));
             return Ok(());
         };
         let mut bytes = Vec::new();
-        let offset = sending.offset;
-        let piece = match sending.next_piece(stretch, self.state.epoch, &mut bytes)? {
-            Some(piece) => piece,
-            None if bytes.is_empty() => return self.changed_meanwhile(&Job::Send(sending), now),
-            None => Message::Chunk {
-                epoch: self.state.epoch,
-                transfer: sending.transfer,
+        let offset = sending.outgoing.offset();
+        let Some(piece) = sending.outgoing.next_piece(stretch, &mut bytes)? else {
+            return self.changed_meanwhile(&Job::Send(sending), now);
+        };
+        let (epoch, transfer) = (self.state.epoch, sending.transfer);
+        let piece = match piece {
+            Outgone::Copy { from, length } => Message::Copy {
+                epoch,
+                transfer,
+                offset,
+                from,
+                length,
+            },
+            Outgone::Hole { length } => Message::Hole {
+                epoch,
+                transfer,
+                offset,
+                length,
+            },
+            Outgone::Bytes => Message::Chunk {
+                epoch,
+                transfer,
                 offset,
                 bytes: &bytes,
             },
@@ -287,11 +154,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     /// Everything was sent: it counts if it was read as one state.
     fn end_sending(&mut self, mut sending: Box<Sending<T::Source>>, now: Duration) -> Result<(), TreeError> {
-        if !self.is_still_there(&sending.path, &sending.source)? {
+        if !self.is_still_there(&sending.path, sending.source())? {
             return self.changed_meanwhile(&Job::Send(sending), now);
         }
-        let Read { digest, chunks } = sending.finish_reading();
-        let found = sending.source.found().clone();
+        let Read { digest, chunks } = sending.outgoing.finish_reading();
+        let found = sending.source().found().clone();
         let known = found.known_with(digest);
         let announced = self
             .index
@@ -310,7 +177,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             path: sending.path.clone(),
             attributes: found.attributes,
             transfer: sending.transfer,
-            size: sending.offset,
+            size: sending.outgoing.offset(),
             digest,
         };
         self.send(sending.target, operation, now);

@@ -4,26 +4,18 @@ use std::time::Duration;
 
 use super::super::Core;
 use super::super::active::unstable;
+use super::super::content::{Ahead, Own, Read, Reading, Told, WhenRead};
 use super::Job;
 use super::bases::Base;
-use super::reading::{Read, Reading};
-use super::sending::{Ahead, Content, WhenRead};
-use crate::chunks::{CUT_BYTES, Chunk, SHORTEST, sections};
-use crate::delta::{Plan, plan, unmatched};
+use super::sending::{Content, read_as_sent};
+use crate::chunks::{CUT_BYTES, Chunk, sections};
+use crate::delta::{Plan, plan};
 use crate::digest::Digest;
 use crate::inodes::Inode;
 use crate::state::StateStore;
 use crate::tree::{Source, Tree, TreeError};
 use crate::wire::Message;
 use crate::{EntryPath, NodeId};
-
-/// A receiver that tells nothing of its version for so long is sent the whole content. Longer than it takes to read
-/// some megabytes from slow flash, after which it shows that it is at it.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Chunks that a receiver may tell of: those of 1 GiB, were they all as short as can be. Bounds the memory that it can ask
-/// for to some megabytes.
-const CHUNKS: usize = (1 << 30) / SHORTEST;
 
 /// A large content about to be sent.
 #[derive(Debug)]
@@ -35,13 +27,6 @@ pub(super) struct Survey<F> {
     own: Own,
     version: Option<Version>,
     before: Option<Before>,
-}
-
-/// The content here.
-#[derive(Debug)]
-enum Own {
-    Reading(Box<Reading>),
-    Read(Read),
 }
 
 /// A content that every receiver has there, while it is the beginning of the one here.
@@ -57,10 +42,7 @@ struct Before {
 struct Version {
     transfer: u64,
     of: NodeId,
-    sections: Vec<Chunk>,
-    chunks: Vec<Chunk>,
-    is_complete: bool,
-    give_up_at: Duration,
+    told: Told,
 }
 
 impl<F: Source> Survey<F> {
@@ -70,7 +52,7 @@ impl<F: Source> Survey<F> {
             path,
             target,
             source,
-            own: Own::Reading(Box::new(Reading::new(cuts))),
+            own: Own::new(Reading::new(cuts)),
             version: None,
             before: None,
         }
@@ -80,7 +62,7 @@ impl<F: Source> Survey<F> {
     pub(super) fn of_change(path: EntryPath, source: F, base: Base) -> Self {
         let mut survey = Self::new(path, source, None, false);
         if survey.source.found().seen.stamp.size <= CUT_BYTES {
-            survey.own = Own::Reading(Box::new(Reading::like(&base.chunks)));
+            survey.own = Own::new(Reading::like(&base.chunks));
         }
         survey.before = Some(Before { base, alike: 0 });
         survey
@@ -93,21 +75,8 @@ impl<F: Source> Survey<F> {
 
     /// Whose answer is waited for, and until when; nobody's as long as there is something to be read here.
     pub(super) fn awaits(&self) -> Option<(NodeId, Duration)> {
-        let version = self.version.as_ref().filter(|version| !version.is_complete);
-        let version = version.filter(|_| self.is_read());
-        version.map(|version| (version.of, version.give_up_at))
-    }
-
-    /// Reads a bounded piece. Returns whether that was the last.
-    fn read(&mut self) -> Result<bool, TreeError> {
-        let Own::Reading(reading) = &mut self.own else {
-            return Ok(true);
-        };
-        if reading.step(&mut self.source)? {
-            self.own = Own::Read(reading.finish());
-            return Ok(true);
-        }
-        Ok(false)
+        let version = self.version.as_ref().filter(|_| self.own.is_read())?;
+        Some((version.of, version.told.awaited_until()?))
     }
 
     /// Whether what was read so far shows that it is another content than before.
@@ -125,34 +94,26 @@ impl<F: Source> Survey<F> {
     fn is_lacked_whole(&self) -> bool {
         self.version
             .as_ref()
-            .is_some_and(|version| version.is_complete && version.is_empty())
-    }
-
-    fn is_read(&self) -> bool {
-        matches!(self.own, Own::Read(_))
+            .is_some_and(|version| version.told.is_nothing())
     }
 
     /// Where the receiver has chunks that it was not asked for, and that may be of use.
     fn sections_to_ask(&self) -> Vec<u64> {
         match (&self.own, &self.version) {
-            (Own::Read(read), Some(version)) if version.chunks.is_empty() => {
-                unmatched(&sections(&read.chunks), &version.sections)
-            }
+            (Own::Read(read), Some(version)) => version.told.sections_to_ask(read),
             _ => Vec::new(),
         }
     }
 
     fn plan(&self) -> Plan {
         let size = self.source.found().seen.stamp.size;
-        let Own::Read(Read { chunks, .. }) = &self.own else {
-            return Plan::whole(size);
-        };
-        let (their_sections, their_chunks) = match (&self.version, &self.before) {
-            (Some(version), _) => (&version.sections[..], &version.chunks[..]),
-            (None, Some(before)) => (&[][..], &before.base.chunks[..]),
-            (None, None) => return Plan::whole(size),
-        };
-        plan(size, chunks, &sections(chunks), their_sections, their_chunks)
+        match (&self.own, &self.version, &self.before) {
+            (Own::Read(read), Some(version), _) => version.told.plan(size, read),
+            (Own::Read(Read { chunks, .. }), None, Some(before)) => {
+                plan(size, chunks, &sections(chunks), &[], &before.base.chunks)
+            }
+            _ => Plan::whole(size),
+        }
     }
 
     fn digest(&self) -> Option<Digest> {
@@ -177,22 +138,9 @@ impl<F: Source> Survey<F> {
                 WhenRead::Ahead(Ahead::new(*reading, &before.base.chunks))
             }
             // All of it has to be sent, and read for that: its receiver has told that it has nothing.
-            (Own::Reading(_), None) => WhenRead::as_sent(&content.source),
+            (Own::Reading(_), None) => read_as_sent(&content.source),
         };
         (content, read)
-    }
-}
-
-impl Version {
-    fn is_empty(&self) -> bool {
-        self.sections.is_empty() && self.chunks.is_empty()
-    }
-
-    /// Nothing more is expected, and what was told so far may be wrong.
-    fn give_up(&mut self) {
-        self.sections.clear();
-        self.chunks.clear();
-        self.is_complete = true;
     }
 }
 
@@ -204,8 +152,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     ) -> Result<(), TreeError> {
         // Where it was moved to, its receiver has nothing of a change: only reading it shows that.
         let is_needed = survey.target.is_none() || !survey.is_lacked_whole();
-        if is_needed && !survey.is_read() {
-            if !survey.read()? {
+        if is_needed && !survey.own.is_read() {
+            if !survey.own.read(&mut survey.source)? {
                 if survey.differs() {
                     let (content, read) = survey.into_content();
                     self.begin_sending(content, Plan::default(), read, now);
@@ -222,15 +170,18 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             }
             // Its receiver may have been waiting for its own disk as long.
             if let Some(version) = &mut survey.version {
-                version.give_up_at = now + PATIENCE;
+                version.told.wait_anew(now);
             }
         }
-        if let Some(version) = survey.version.as_mut().filter(|version| !version.is_complete) {
-            if now < version.give_up_at && self.peers.follows(version.of) {
-                self.start(Job::Survey(survey));
-                return Ok(());
+        if let Some(version) = &mut survey.version {
+            match version.told.awaited_until() {
+                Some(until) if now < until && self.peers.follows(version.of) => {
+                    self.start(Job::Survey(survey));
+                    return Ok(());
+                }
+                Some(_) => version.told.give_up(),
+                None => {}
             }
-            version.give_up();
         }
         let missing = survey.sections_to_ask();
         match survey.version.as_ref().map(|version| version.of) {
@@ -279,13 +230,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let version = survey.version.get_or_insert_with(|| Version {
             transfer,
             of,
-            sections: Vec::new(),
-            chunks: Vec::new(),
-            is_complete: false,
-            give_up_at: now,
+            told: Told::default(),
         });
-        version.is_complete = false;
-        version.give_up_at = now + PATIENCE;
+        version.told.expect(now);
         let sign = Message::Sign {
             epoch: self.state.epoch,
             target: of,
@@ -315,24 +262,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let Some(version) = &mut survey.version else {
             return;
         };
-        if (version.of, version.transfer, version.is_complete) != (from, transfer, false) {
-            return;
+        if (version.of, version.transfer) == (from, transfer) {
+            version.told.take(detail, last, chunks, now);
         }
-        version.give_up_at = now + PATIENCE;
-        let list = if detail {
-            &mut version.chunks
-        } else {
-            &mut version.sections
-        };
-        list.extend(chunks);
-        if list.len() > CHUNKS {
-            return version.give_up();
-        }
-        if last && detail && version.chunks.is_empty() {
-            // It has something else by now.
-            return version.give_up();
-        }
-        version.is_complete = last;
     }
 
     /// What was being read or sent is not what it was any more.

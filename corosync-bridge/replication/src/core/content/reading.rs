@@ -6,11 +6,11 @@ use crate::tree::{Source, TreeError};
 use crate::wire::INLINE_BYTES;
 
 /// Content read in one step, in bytes: about 10 ms on a BMC's processor.
-pub(in crate::core) const STEP_BYTES: u64 = 256 * 1024;
+pub(super) const STEP_BYTES: u64 = 256 * 1024;
 
 /// How far it was read.
 #[derive(Debug)]
-pub(super) struct Reading {
+pub(in crate::core) struct Reading {
     hasher: Hasher,
     /// Where it matters how it is cut.
     chunker: Option<Chunker>,
@@ -20,14 +20,14 @@ pub(super) struct Reading {
 
 /// All of it was read.
 #[derive(Debug)]
-pub(super) struct Read {
-    pub(super) digest: Digest,
+pub(in crate::core) struct Read {
+    pub(in crate::core) digest: Digest,
     /// None where it did not matter.
-    pub(super) chunks: Vec<Chunk>,
+    pub(in crate::core) chunks: Vec<Chunk>,
 }
 
 impl Reading {
-    pub(super) fn new(cuts: bool) -> Self {
+    pub(in crate::core) fn new(cuts: bool) -> Self {
         Self {
             hasher: Hasher::new(),
             chunker: cuts.then(Chunker::default),
@@ -36,7 +36,7 @@ impl Reading {
     }
 
     /// Of a content most of which is probably cut into `chunks`.
-    pub(super) fn like(chunks: &[Chunk]) -> Self {
+    pub(in crate::core) fn like(chunks: &[Chunk]) -> Self {
         Self {
             chunker: Some(Chunker::like(chunks)),
             ..Self::new(false)
@@ -44,29 +44,29 @@ impl Reading {
     }
 
     /// Bytes so far.
-    pub(super) fn length(&self) -> u64 {
+    pub(in crate::core) fn length(&self) -> u64 {
         self.length
     }
 
     /// The chunks up to the last cut.
-    pub(super) fn chunks(&self) -> &[Chunk] {
+    pub(in crate::core) fn chunks(&self) -> &[Chunk] {
         self.chunker.as_ref().map_or(&[], Chunker::so_far)
     }
 
-    pub(super) fn take(&mut self, bytes: &[u8]) {
+    pub(in crate::core) fn take(&mut self, bytes: &[u8]) {
         self.hasher.update(bytes);
         self.chunker.iter_mut().for_each(|chunker| chunker.take(bytes));
         self.length += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     }
 
-    pub(super) fn skip(&mut self, hole: u64) {
+    pub(in crate::core) fn skip(&mut self, hole: u64) {
         self.hasher.update_zeros(hole);
         self.chunker.iter_mut().for_each(|chunker| chunker.skip(hole));
         self.length += hole;
     }
 
     /// Reads on in `source`, a bounded piece. Returns whether that was the last.
-    pub(super) fn step<F: Source>(&mut self, source: &mut F) -> Result<bool, TreeError> {
+    pub(in crate::core) fn step<F: Source>(&mut self, source: &mut F) -> Result<bool, TreeError> {
         let end = self.length + STEP_BYTES;
         let mut buffer = Vec::new();
         while self.length < end {
@@ -86,10 +86,39 @@ impl Reading {
     }
 
     /// It was read to its end.
-    pub(super) fn finish(&mut self) -> Read {
+    pub(in crate::core) fn finish(&mut self) -> Read {
         Read {
             digest: std::mem::take(&mut self.hasher).finish(),
             chunks: self.chunker.take().map(Chunker::finish).unwrap_or_default(),
         }
+    }
+}
+
+/// The content here, as far as it is known.
+#[derive(Debug)]
+pub(in crate::core) enum Own {
+    Reading(Box<Reading>),
+    Read(Read),
+}
+
+impl Own {
+    pub(in crate::core) fn new(reading: Reading) -> Self {
+        Self::Reading(Box::new(reading))
+    }
+
+    pub(in crate::core) fn is_read(&self) -> bool {
+        matches!(self, Self::Read(_))
+    }
+
+    /// Reads a bounded piece of `source`. Returns whether that was the last.
+    pub(in crate::core) fn read<F: Source>(&mut self, source: &mut F) -> Result<bool, TreeError> {
+        let Self::Reading(reading) = self else {
+            return Ok(true);
+        };
+        if reading.step(source)? {
+            *self = Self::Read(reading.finish());
+            return Ok(true);
+        }
+        Ok(false)
     }
 }

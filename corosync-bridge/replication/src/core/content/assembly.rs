@@ -1,0 +1,181 @@
+//! A large content that is put together from its pieces, beside the version from which it is copied.
+//!
+//! What is to be copied takes longer than what travels, so it is copied step by step: what comes meanwhile can be applied in
+//! between, and what belongs behind it waits.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+
+use super::super::peers::BULK_WINDOW_BYTES;
+use crate::digest::{Digest, Hasher};
+use crate::tree::{Source, Stage, TreeError};
+use crate::wire::CHUNK_BYTES;
+
+/// Bytes that are copied in one step: some milliseconds on a BMC's processor.
+const STEP_BYTES: u64 = 256 * 1024;
+
+/// Weight of the pieces that may wait. A sender that keeps to its window never sends as much; another gets its pieces put
+/// together at once.
+const WAITING_WEIGHT: u64 = 2 * BULK_WINDOW_BYTES;
+
+/// What has arrived of a content, out of sight beside its path.
+#[derive(Debug)]
+pub(in crate::core) struct Assembly<G, F> {
+    stage: G,
+    hasher: Hasher,
+    /// Bytes of the content that were told of.
+    size: u64,
+    /// The version to copy from.
+    version: Option<F>,
+    /// What still has to be put together, in its order.
+    waiting: VecDeque<Waiting>,
+    /// What of it is not taken in yet, by weight.
+    owed: u64,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    piece: Piece<'static>,
+    /// Its part of what is owed.
+    weight: u64,
+}
+
+/// A part of a content.
+#[derive(Debug)]
+pub(in crate::core) enum Piece<'a> {
+    Bytes(Cow<'a, [u8]>),
+    /// So many bytes of the version here, from this one on.
+    Copy {
+        from: u64,
+        length: u64,
+    },
+    Hole(u64),
+}
+
+impl Piece<'_> {
+    fn length(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            Self::Copy { length, .. } | Self::Hole(length) => *length,
+        }
+    }
+
+    /// The same, to be kept.
+    fn into_owned(self) -> Piece<'static> {
+        match self {
+            Self::Bytes(bytes) => Piece::Bytes(Cow::Owned(bytes.into_owned())),
+            Self::Copy { from, length } => Piece::Copy { from, length },
+            Self::Hole(length) => Piece::Hole(length),
+        }
+    }
+}
+
+impl<G: Stage, F: Source> Assembly<G, F> {
+    pub(in crate::core) fn new(stage: G, version: Option<F>) -> Self {
+        Self {
+            stage,
+            hasher: Hasher::new(),
+            size: 0,
+            version,
+            waiting: VecDeque::new(),
+            owed: 0,
+        }
+    }
+
+    /// The content, when it is whole and the one that was promised.
+    pub(in crate::core) fn complete(mut self, size: u64, digest: Digest) -> Result<Option<G>, TreeError> {
+        while self.has_work() {
+            self.step()?;
+        }
+        Ok((self.size == size && self.hasher.finish() == digest).then_some(self.stage))
+    }
+
+    /// Bytes of the content that were told of.
+    pub(in crate::core) fn size(&self) -> u64 {
+        self.size
+    }
+
+    pub(in crate::core) fn has_work(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// What arrived and is not taken in yet, by weight.
+    pub(in crate::core) fn owed(&self) -> u64 {
+        self.owed
+    }
+
+    /// Takes in a piece of this weight.
+    pub(in crate::core) fn take(&mut self, piece: Piece<'_>, weight: u64) -> Result<(), TreeError> {
+        self.size = self.size.saturating_add(piece.length());
+        if self.waiting.is_empty() && !matches!(piece, Piece::Copy { .. }) {
+            return self.append(piece);
+        }
+        let piece = piece.into_owned();
+        self.waiting.push_back(Waiting { piece, weight });
+        self.owed += weight;
+        while self.owed > WAITING_WEIGHT {
+            self.step()?;
+        }
+        Ok(())
+    }
+
+    /// Puts a bounded part of what waits to the rest.
+    pub(in crate::core) fn step(&mut self) -> Result<(), TreeError> {
+        let Some(mut first) = self.waiting.pop_front() else {
+            return Ok(());
+        };
+        match &mut first.piece {
+            Piece::Copy { from, length } if *length > STEP_BYTES => {
+                let start = *from;
+                let part = first.weight / length.div_ceil(STEP_BYTES);
+                *from = from.saturating_add(STEP_BYTES);
+                *length -= STEP_BYTES;
+                first.weight -= part;
+                self.owed -= part;
+                self.waiting.push_front(first);
+                self.copy(start, STEP_BYTES)
+            }
+            _ => {
+                self.owed -= first.weight;
+                self.append(first.piece)
+            }
+        }
+    }
+
+    fn append(&mut self, piece: Piece<'_>) -> Result<(), TreeError> {
+        match piece {
+            Piece::Bytes(bytes) => self.write(&bytes),
+            Piece::Copy { from, length } => self.copy(from, length),
+            Piece::Hole(length) => {
+                self.hasher.update_zeros(length);
+                self.stage.skip(length)
+            }
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), TreeError> {
+        self.hasher.update(bytes);
+        self.stage.write(bytes)
+    }
+
+    /// Takes over a part of the version here. What it lacks is noticed at the end: the digest will not fit.
+    fn copy(&mut self, from: u64, length: u64) -> Result<(), TreeError> {
+        let Some(mut version) = self.version.take() else {
+            return Ok(());
+        };
+        version.seek(from)?;
+        let mut left = usize::try_from(length).unwrap_or(usize::MAX);
+        let mut buffer = Vec::new();
+        while left > 0 {
+            buffer.clear();
+            version.read(&mut buffer, left.min(CHUNK_BYTES))?;
+            if buffer.is_empty() {
+                break;
+            }
+            self.write(&buffer)?;
+            left = left.saturating_sub(buffer.len());
+        }
+        self.version = Some(version);
+        Ok(())
+    }
+}

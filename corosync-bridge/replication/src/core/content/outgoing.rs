@@ -1,0 +1,189 @@
+//! A large content on its way, piece by piece: copied where the receiver has it, left out where nothing was ever
+//! written, sent where it is new.
+
+use super::reading::{Read, Reading};
+use crate::chunks::Chunk;
+use crate::delta::{Plan, Stretch, Theirs};
+use crate::tree::{Source, TreeError};
+use crate::wire::{CHUNK_BYTES, COPY_BYTES, STRETCH_BYTES};
+
+/// When a content is read that is being sent.
+#[derive(Debug)]
+pub(in crate::core) enum WhenRead {
+    /// It was read before.
+    Before(Read),
+    /// As it is sent, which is all of it.
+    AsSent(Reading),
+    /// Ahead of what is sent, which is planned by it.
+    Ahead(Ahead),
+}
+
+/// A content that is made from another, and still being read.
+#[derive(Debug)]
+pub(in crate::core) struct Ahead {
+    reading: Reading,
+    theirs: Theirs,
+    /// Chunks that are planned.
+    planned: usize,
+}
+
+impl Ahead {
+    pub(in crate::core) fn new(reading: Reading, base: &[Chunk]) -> Self {
+        Self {
+            reading,
+            theirs: Theirs::of(base.iter().copied()),
+            planned: 0,
+        }
+    }
+
+    /// Reads on in `source`, and plans what was read. All is planned when this returns what it is.
+    fn step<F: Source>(&mut self, source: &mut F, plan: &mut Plan) -> Result<Option<Read>, TreeError> {
+        let read = self.reading.step(source)?.then(|| self.reading.finish());
+        let chunks = read.as_ref().map_or(self.reading.chunks(), |read| &read.chunks);
+        for chunk in &chunks[self.planned..] {
+            plan.add(chunk, &self.theirs);
+        }
+        self.planned = chunks.len();
+        if read.is_some() {
+            plan.data_up_to(self.reading.length());
+        }
+        Ok(read)
+    }
+}
+
+/// A piece that is to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::core) enum Outgone {
+    /// The receiver has it from this byte of its version on.
+    Copy { from: u64, length: u64 },
+    /// It was never written.
+    Hole { length: u64 },
+    /// It has to travel.
+    Bytes,
+}
+
+/// A content being sent.
+#[derive(Debug)]
+pub(in crate::core) struct Outgoing<F> {
+    source: F,
+    plan: Plan,
+    read: WhenRead,
+    /// Up to here it was sent.
+    offset: u64,
+    /// Where the source is read on.
+    position: Option<u64>,
+}
+
+impl<F: Source> Outgoing<F> {
+    pub(in crate::core) fn new(source: F, plan: Plan, read: WhenRead) -> Self {
+        Self {
+            source,
+            plan,
+            read,
+            offset: 0,
+            position: None,
+        }
+    }
+
+    pub(in crate::core) fn source(&self) -> &F {
+        &self.source
+    }
+
+    /// Up to here it was sent.
+    pub(in crate::core) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Bytes of the content that are still to come.
+    pub(in crate::core) fn left(&self) -> u64 {
+        self.source.found().seen.stamp.size.saturating_sub(self.offset)
+    }
+
+    /// Nothing is left to be sent.
+    pub(in crate::core) fn is_told(&self) -> bool {
+        self.plan.is_empty() && !matches!(self.read, WhenRead::Ahead(_))
+    }
+
+    /// The stretch to be sent next; `None` where there is none, or it is better to read on first.
+    pub(in crate::core) fn next_stretch(&self) -> Option<Stretch> {
+        match &self.read {
+            WhenRead::Ahead(_) => self.plan.next(COPY_BYTES),
+            WhenRead::Before(_) | WhenRead::AsSent(_) => self.plan.next(0),
+        }
+    }
+
+    /// All of it was read.
+    pub(in crate::core) fn finish_reading(&mut self) -> Read {
+        match &mut self.read {
+            WhenRead::Before(read) => Read {
+                digest: read.digest,
+                chunks: std::mem::take(&mut read.chunks),
+            },
+            WhenRead::AsSent(reading) | WhenRead::Ahead(Ahead { reading, .. }) => reading.finish(),
+        }
+    }
+
+    /// Reads a bounded piece ahead, and plans how it is made. Returns whether there was something to be read.
+    pub(in crate::core) fn read_ahead(&mut self) -> Result<bool, TreeError> {
+        let WhenRead::Ahead(ahead) = &mut self.read else {
+            return Ok(false);
+        };
+        go_to(&mut self.source, self.position, ahead.reading.length())?;
+        let read = ahead.step(&mut self.source, &mut self.plan)?;
+        self.position = Some(ahead.reading.length());
+        if let Some(read) = read {
+            self.read = WhenRead::Before(read);
+        }
+        Ok(true)
+    }
+
+    /// The next piece, of `stretch`; its bytes are put into `buffer`. `None` when the file ends before its time.
+    pub(in crate::core) fn next_piece(
+        &mut self,
+        stretch: Stretch,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Option<Outgone>, TreeError> {
+        let (piece, taken) = match stretch {
+            Stretch::Copy { from, length } => {
+                let length = length.min(COPY_BYTES);
+                (Outgone::Copy { from, length }, length)
+            }
+            Stretch::Data { length } => self.next_data(length, buffer)?,
+        };
+        if taken == 0 {
+            return Ok(None);
+        }
+        self.plan.advance(taken);
+        self.offset += taken;
+        if let WhenRead::AsSent(reading) = &mut self.read {
+            match piece {
+                Outgone::Bytes => reading.take(buffer),
+                Outgone::Copy { .. } | Outgone::Hole { .. } => reading.skip(taken),
+            }
+        }
+        Ok(Some(piece))
+    }
+
+    /// The next of `length` bytes that are new, and how many there are.
+    fn next_data(&mut self, length: u64, buffer: &mut Vec<u8>) -> Result<(Outgone, u64), TreeError> {
+        go_to(&mut self.source, self.position, self.offset)?;
+        let hole = self.source.skip_hole(length.min(STRETCH_BYTES))?;
+        let (piece, taken) = if hole > 0 {
+            (Outgone::Hole { length: hole }, hole)
+        } else {
+            let limit = usize::try_from(length).map_or(CHUNK_BYTES, |length| length.min(CHUNK_BYTES));
+            self.source.read(buffer, limit)?;
+            (Outgone::Bytes, u64::try_from(buffer.len()).unwrap_or(u64::MAX))
+        };
+        self.position = Some(self.offset + taken);
+        Ok((piece, taken))
+    }
+}
+
+/// Has `source`, which is read on at `position`, be read on at `offset`.
+fn go_to<F: Source>(source: &mut F, position: Option<u64>, offset: u64) -> Result<(), TreeError> {
+    if position != Some(offset) {
+        source.seek(offset)?;
+    }
+    Ok(())
+}
