@@ -52,6 +52,7 @@
 mod active;
 mod agreement;
 mod applied;
+mod arriving;
 mod aside;
 mod bulk;
 mod comparison;

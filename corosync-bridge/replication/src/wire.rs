@@ -40,11 +40,11 @@ pub const INLINE_BYTES: usize = 64 * 1024;
 /// more than a few of them.
 pub const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Bytes of a content that one [`Message::Hole`] stands for, at most: they are digested in one go, some milliseconds on a BMC's
+/// Bytes of a content that one [`Message::Hole`] or [`Message::PieceHole`] stands for, at most: they are digested in one go, some milliseconds on a BMC's
 /// processor.
 pub const STRETCH_BYTES: u64 = 1024 * 1024;
 
-/// Bytes that one [`Message::Copy`] stands for, at most: they are copied step by step, and each message costs a rotation of
+/// Bytes that one [`Message::Copy`] or [`Message::PieceCopy`] stands for, at most: they are copied step by step, and each message costs a rotation of
 /// Corosync's token.
 pub const COPY_BYTES: u64 = 8 * 1024 * 1024;
 
@@ -153,6 +153,8 @@ pub enum Verdict {
         /// Bytes that it has.
         offset: u64,
     },
+    /// The Active asks for the content, and has a large one there: asked what that is made of, it tells.
+    WantsChanges,
 }
 
 /// One change. Applied whole or not at all.
@@ -371,11 +373,12 @@ pub enum Message<'a> {
         /// Where the sections begin of which the chunks are asked, in bytes; none: the sections are.
         sections: Vec<u64>,
     },
-    /// What a Passive's version of a file is made of, or a part of that. All of it and no chunks: it has none to copy from.
+    /// What the sender's version of a file is made of, or a part of that: of a Passive's for a transfer, of the Active's for an
+    /// offer. All of it and no chunks: it has none to copy from.
     Signature {
-        /// Epoch of the transfer.
+        /// Epoch of the Active.
         epoch: u64,
-        /// Which transfer.
+        /// Which transfer, or which offer.
         transfer: u64,
         /// Whether these are chunks, and not sections.
         detail: bool,
@@ -464,6 +467,39 @@ pub enum Message<'a> {
         offset: u64,
         /// The piece.
         bytes: &'a [u8],
+    },
+    /// A Passive asks the Active what its version of an offered file is made of, to hand over only what is new.
+    SignBase {
+        /// Epoch of the Active.
+        epoch: u64,
+        /// Which offer.
+        offer: u64,
+        /// Where the sections begin of which the chunks are asked, in bytes; none: the sections are.
+        sections: Vec<u64>,
+    },
+    /// A piece of an offered content that the Active has, in the version that it told of.
+    PieceCopy {
+        /// Epoch of the Active.
+        epoch: u64,
+        /// Which offer.
+        offer: u64,
+        /// Where in the content it belongs, in bytes: right behind the piece before it.
+        offset: u64,
+        /// Where in the Active's version it begins, in bytes.
+        from: u64,
+        /// How long it is, in bytes: [`COPY_BYTES`] at most.
+        length: u64,
+    },
+    /// A piece of an offered content that was never written, and reads as zeros.
+    PieceHole {
+        /// Epoch of the Active.
+        epoch: u64,
+        /// Which offer.
+        offer: u64,
+        /// Where in the content it belongs, in bytes: right behind the piece before it.
+        offset: u64,
+        /// How long it is, in bytes: [`STRETCH_BYTES`] at most.
+        length: u64,
     },
     /// How far a Passive is with what it changed since it followed an Active last.
     Offering {
@@ -565,6 +601,9 @@ mod kind {
     pub(super) const TIME: u8 = 24;
     pub(super) const BUNDLE: u8 = 25;
     pub(super) const BEGIN_FROM: u8 = 26;
+    pub(super) const SIGN_BASE: u8 = 27;
+    pub(super) const PIECE_COPY: u8 = 28;
+    pub(super) const PIECE_HOLE: u8 = 29;
 }
 
 /// First bytes of each kind of operation.
@@ -596,4 +635,5 @@ mod verdict {
     pub(super) const REFUSED: u8 = 4;
     pub(super) const WANTS_ATTRIBUTES: u8 = 5;
     pub(super) const WANTS_CONTENT: u8 = 6;
+    pub(super) const WANTS_CHANGES: u8 = 7;
 }

@@ -329,6 +329,34 @@ fn every_message() -> Vec<(Message<'static>, String)> {
         verdict(Verdict::Refused, "04"),
         verdict(Verdict::WantsAttributes, "05"),
         verdict(Verdict::WantsContent { offset: 14 }, "06 000000000000000e"),
+        verdict(Verdict::WantsChanges, "07"),
+        (
+            Message::SignBase {
+                epoch: 7,
+                offer: 13,
+                sections: vec![12],
+            },
+            format!("1b {seven} 000000000000000d 000000000000000c"),
+        ),
+        (
+            Message::PieceCopy {
+                epoch: 7,
+                offer: 13,
+                offset: 12,
+                from: 11,
+                length: 14,
+            },
+            format!("1c {seven} 000000000000000d 000000000000000c 000000000000000b 000000000000000e"),
+        ),
+        (
+            Message::PieceHole {
+                epoch: 7,
+                offer: 13,
+                offset: 12,
+                length: 14,
+            },
+            format!("1d {seven} 000000000000000d 000000000000000c 000000000000000e"),
+        ),
         (
             Message::Contribution {
                 epoch: 7,
@@ -376,7 +404,9 @@ fn a_message_cut_anywhere_or_with_something_behind_it_is_refused() {
             let shorter = match &cut {
                 Ok(Message::Manifest { entries, .. }) => entries.is_empty(),
                 Ok(Message::Summary { ranges, .. }) => ranges.is_empty(),
-                Ok(Message::Sign { sections, .. }) => sections.is_empty(),
+                Ok(Message::Sign { sections, .. } | Message::SignBase { sections, .. }) => {
+                    sections.is_empty()
+                }
                 Ok(Message::Signature { chunks, .. }) => chunks.is_empty(),
                 Ok(Message::Detail { ranges, .. }) => ranges.is_empty(),
                 _ => false,
@@ -436,6 +466,13 @@ fn a_stretch_that_would_keep_the_receiver_busy_is_refused() {
             from,
             length,
         };
+        let offered_copy = Message::PieceCopy {
+            epoch,
+            offer: transfer,
+            offset,
+            from,
+            length,
+        };
         let length = STRETCH_BYTES + beyond;
         let hole = Message::Hole {
             epoch,
@@ -443,7 +480,13 @@ fn a_stretch_that_would_keep_the_receiver_busy_is_refused() {
             offset,
             length,
         };
-        for message in [copy, hole] {
+        let offered_hole = Message::PieceHole {
+            epoch,
+            offer: transfer,
+            offset,
+            length,
+        };
+        for message in [copy, hole, offered_copy, offered_hole] {
             let refused = Message::decode(&message.encode()).map(|_| ()).unwrap_err();
             assert!(matches!(refused, WireError::Value { .. }), "{refused}");
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::content::{Part, Piece};
 use super::peers::weight;
 use super::{Core, Topic};
 use crate::NodeId;
@@ -68,6 +69,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             | Message::Verdict { epoch, .. }
             | Message::Contribution { epoch, .. }
             | Message::Piece { epoch, .. }
+            | Message::SignBase { epoch, .. }
+            | Message::PieceCopy { epoch, .. }
+            | Message::PieceHole { epoch, .. }
             | Message::Offering { epoch, .. } => *epoch,
             Message::Hello(_) | Message::Promote { .. } => return,
         };
@@ -112,7 +116,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 last,
                 chunks,
                 ..
-            } => return self.signature_delivered(from, transfer, detail, last, chunks, now),
+            } => {
+                let part = Part { detail, last, chunks };
+                return match &self.active {
+                    Some(_) => self.signature_delivered(from, transfer, part, now),
+                    None => self.base_signature_delivered(from, transfer, part, now),
+                };
+            }
             Message::Offer {
                 offer,
                 path,
@@ -125,7 +135,35 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             }
             Message::Piece {
                 offer, offset, bytes, ..
-            } => return self.offered_piece_delivered(from, offer, offset, bytes),
+            } => {
+                let piece = Piece::Bytes(bytes.into());
+                return self.offered_piece_delivered(from, offer, offset, piece, length);
+            }
+            Message::PieceCopy {
+                offer,
+                offset,
+                from: start,
+                length: copied,
+                ..
+            } => {
+                let piece = Piece::Copy {
+                    from: start,
+                    length: copied,
+                };
+                return self.offered_piece_delivered(from, offer, offset, piece, length);
+            }
+            Message::PieceHole {
+                offer,
+                offset,
+                length: skipped,
+                ..
+            } => {
+                let piece = Piece::Hole(skipped);
+                return self.offered_piece_delivered(from, offer, offset, piece, length);
+            }
+            Message::SignBase { offer, sections, .. } => {
+                return self.sign_base_delivered(from, offer, &sections);
+            }
             Message::Offering { stage, .. } => return self.offering_delivered(from, stage),
             _ => {}
         }

@@ -11,10 +11,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::active::Place;
+use super::arriving::Arriving;
+use super::content::Signing;
 use super::offers::OFFERED;
 use super::{Core, Step, Topic};
 use crate::agreed::Version;
-use crate::digest::{Digest, Hasher};
 use crate::entry::{Body, Kind, Known, Seen};
 use crate::scan::{self, Findings, Mode, Scan};
 use crate::state::StateStore;
@@ -24,7 +25,7 @@ use crate::{Direction, EntryPath, NodeId};
 
 /// Why an offered change was not taken.
 #[derive(Debug, thiserror::Error)]
-enum TakeError {
+pub(super) enum TakeError {
     #[error("it is not what was offered")]
     Other,
     #[error("it did not arrive whole")]
@@ -36,51 +37,24 @@ enum TakeError {
 /// What the members offer.
 #[derive(Debug)]
 pub(super) struct Intake<T: Tree> {
-    members: BTreeMap<NodeId, Member<T>>,
+    pub(super) members: BTreeMap<NodeId, Member<T>>,
+    /// Whose offer was looked at last: the next one has its turn.
+    last: Option<NodeId>,
     /// In turns: changes of this node without end must not keep the members waiting.
     pub(super) is_next: bool,
 }
 
 /// What one member offers.
 #[derive(Debug)]
-struct Member<T: Tree> {
+pub(super) struct Member<T: Tree> {
     queue: VecDeque<Item<T::Source>>,
     /// The first one was asked for.
     awaited: bool,
-    incoming: Option<Arriving<T::Stage>>,
+    /// What the version here of the first one is made of, and then what is copied from.
+    pub(super) signing: Option<Signing<T::Source>>,
+    pub(super) incoming: Option<Arriving<T::Stage, T::Source>>,
     /// Where it has something.
     claimed: BTreeSet<EntryPath>,
-}
-
-/// A large content on its way here.
-#[derive(Debug)]
-struct Arriving<G> {
-    path: EntryPath,
-    stage: G,
-    hasher: Hasher,
-    size: u64,
-}
-
-impl<G: Stage> Arriving<G> {
-    fn new(path: EntryPath, stage: G) -> Self {
-        Self {
-            path,
-            stage,
-            hasher: Hasher::new(),
-            size: 0,
-        }
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<(), TreeError> {
-        self.hasher.update(bytes);
-        self.size += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        self.stage.write(bytes)
-    }
-
-    /// The content, when it is whole and the one that was offered.
-    fn complete(self, size: u64, digest: Digest) -> Option<G> {
-        (self.size == size && self.hasher.finish() == digest).then_some(self.stage)
-    }
 }
 
 #[derive(Debug)]
@@ -91,9 +65,9 @@ enum Item<F> {
 }
 
 #[derive(Debug, Clone)]
-struct Offer {
-    id: u64,
-    path: EntryPath,
+pub(super) struct Offer {
+    pub(super) id: u64,
+    pub(super) path: EntryPath,
     base: Option<Version>,
     now: Option<Version>,
     /// What is here was looked at.
@@ -104,6 +78,7 @@ impl<T: Tree> Default for Intake<T> {
     fn default() -> Self {
         Self {
             members: BTreeMap::new(),
+            last: None,
             is_next: false,
         }
     }
@@ -114,6 +89,7 @@ impl<T: Tree> Default for Member<T> {
         Self {
             queue: VecDeque::new(),
             awaited: false,
+            signing: None,
             incoming: None,
             claimed: BTreeSet::new(),
         }
@@ -125,6 +101,7 @@ impl<T: Tree> Member<T> {
         let is_of = |item: &Item<T::Source>| matches!(item, Item::Offer(offer) if offer.path == *path);
         if self.queue.front().is_some_and(is_of) {
             self.awaited = false;
+            self.signing = None;
         }
         self.queue.retain(|item| !is_of(item));
     }
@@ -138,12 +115,30 @@ impl<T: Tree> Member<T> {
     fn pop(&mut self) {
         self.queue.pop_front();
         self.awaited = false;
+        self.signing = None;
     }
 
-    fn awaited_offer(&self, id: u64) -> Option<&Offer> {
+    /// The offer that was asked for.
+    pub(super) fn awaited(&self) -> Option<&Offer> {
         match self.queue.front() {
-            Some(Item::Offer(offer)) if self.awaited && offer.id == id => Some(offer),
+            Some(Item::Offer(offer)) if self.awaited => Some(offer),
             _ => None,
+        }
+    }
+
+    /// The same, if it is this one.
+    pub(super) fn awaited_offer(&self, id: u64) -> Option<&Offer> {
+        self.awaited().filter(|offer| offer.id == id)
+    }
+
+    /// Whether there is something to do before the member says more.
+    fn has_work(&self) -> bool {
+        match self.awaited {
+            true => {
+                self.signing.as_ref().is_some_and(Signing::has_work)
+                    || self.incoming.as_ref().is_some_and(Arriving::has_work)
+            }
+            false => !self.queue.is_empty(),
         }
     }
 }
@@ -157,17 +152,24 @@ impl<T: Tree> Intake<T> {
     pub(super) fn took(&mut self, step: Step) {
         match step {
             Step::Change => self.is_next = true,
-            Step::Take(_) => self.is_next = false,
+            Step::Take(node) => {
+                self.is_next = false;
+                self.last = Some(node);
+            }
             _ => {}
         }
     }
 
-    /// Whose offer can be looked at.
+    /// Whose offer can be looked at, or gone on with. In turns: what one has to be copied keeps no other waiting.
     pub(super) fn next(&self) -> Option<NodeId> {
-        self.members
-            .iter()
-            .find(|(_, member)| !member.awaited && !member.queue.is_empty())
-            .map(|(&node, _)| node)
+        let mut with_work = self.members.iter().filter(|(_, member)| member.has_work());
+        let first = with_work.next().map(|(&node, _)| node);
+        let is_behind = |node: NodeId| Some(node) > self.last;
+        let behind = with_work.map(|(&node, _)| node).find(|&node| is_behind(node));
+        match first {
+            Some(node) if is_behind(node) => first,
+            _ => behind.or(first),
+        }
     }
 }
 
@@ -192,7 +194,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             member
                 .incoming
                 .as_ref()
-                .is_some_and(|incoming| incoming.path == path)
+                .is_some_and(|incoming| incoming.is_of(&path))
         };
         if self.intake.members.get(&from).is_some_and(is_arriving) {
             self.drop_incoming(from);
@@ -244,6 +246,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let Some(member) = self.intake.members.get_mut(&node) else {
             return;
         };
+        if member.awaited {
+            return self.arriving_step(node, now);
+        }
         match member.queue.front_mut() {
             None => {}
             Some(Item::Offer(offer)) if !offer.examined => {
@@ -315,6 +320,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                     && here.is_some_and(|here| (here.kind, here.content) == (wanted.kind, wanted.content));
                 let asked = if same_file {
                     Verdict::WantsAttributes
+                } else if wanted.kind == Kind::File && self.is_base(path) {
+                    Verdict::WantsChanges
                 } else {
                     Verdict::WantsContent { offset: 0 }
                 };
@@ -396,7 +403,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
     }
 
-    fn verdict(&mut self, target: NodeId, offer: u64, verdict: Verdict) {
+    pub(super) fn verdict(&mut self, target: NodeId, offer: u64, verdict: Verdict) {
         let message = Message::Verdict {
             epoch: self.state.epoch,
             target,
@@ -406,7 +413,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.outbox.push(message.encode());
     }
 
-    fn settle_offer(&mut self, node: NodeId, offer: u64, verdict: Verdict) {
+    pub(super) fn settle_offer(&mut self, node: NodeId, offer: u64, verdict: Verdict) {
         self.verdict(node, offer, verdict);
         self.drop_incoming(node);
         if verdict != Verdict::Later {
@@ -488,26 +495,21 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     /// What was on its way here disturbed the directory that it was to come to.
-    fn drop_incoming(&mut self, node: NodeId) {
+    pub(super) fn drop_incoming(&mut self, node: NodeId) {
         let member = self.intake.members.get_mut(&node);
-        let Some(Arriving { path, stage, .. }) = member.and_then(|member| member.incoming.take()) else {
-            return;
-        };
-        drop(stage);
-        self.tree.release();
-        self.owe_look_at_names(&path);
-    }
-
-    fn begin_taking(&mut self, path: &EntryPath) -> Result<Option<Arriving<T::Stage>>, TreeError> {
-        if !self.has_directory_for(path)? {
-            return Ok(None);
+        let incoming = member.and_then(|member| {
+            member.signing = None;
+            member.incoming.take()
+        });
+        if let Some(incoming) = incoming {
+            let path = incoming.into_path();
+            self.tree.release();
+            self.owe_look_at_names(&path);
         }
-        let stage = self.tree.stage(path)?;
-        Ok(Some(Arriving::new(path.clone(), stage)))
     }
 
     /// Whether what is to come to `path` has a directory here. A program may have removed it, which is told of first.
-    fn has_directory_for(&mut self, path: &EntryPath) -> Result<bool, TreeError> {
+    pub(super) fn has_directory_for(&mut self, path: &EntryPath) -> Result<bool, TreeError> {
         let above = path.parent().filter(|above| self.coverage.covers(above));
         Ok(
             match above.map(|above| self.tree.inspect(&above, None)).transpose()? {
@@ -516,36 +518,6 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 Some(Inspection::Absent | Inspection::Unchanged) => false,
             },
         )
-    }
-
-    pub(super) fn offered_piece_delivered(&mut self, from: NodeId, id: u64, offset: u64, bytes: &[u8]) {
-        let member = self.intake.members.get(&from);
-        let Some(offer) = member.and_then(|member| member.awaited_offer(id)).cloned() else {
-            return;
-        };
-        if offset == 0 {
-            self.drop_incoming(from);
-            match self.begin_taking(&offer.path) {
-                Ok(Some(arriving)) => self.intake.members.entry(from).or_default().incoming = Some(arriving),
-                Ok(None) => return self.settle_offer(from, id, Verdict::Later),
-                Err(error) => return self.cannot_take(from, id, &error.into()),
-            }
-        }
-        let member = self.intake.members.get_mut(&from);
-        let Some(incoming) = member
-            .and_then(|member| member.incoming.as_mut())
-            .filter(|incoming| incoming.size == offset)
-        else {
-            // Noticed at the end: the digest will not fit.
-            return;
-        };
-        if let Err(error) = incoming.write(bytes) {
-            return self.cannot_take(from, id, &error.into());
-        }
-        let offset = incoming.size;
-        if offset % super::handing_over::ASKED_BYTES == 0 {
-            self.verdict(from, id, Verdict::WantsContent { offset });
-        }
     }
 
     pub(super) fn contribution_delivered(
@@ -561,6 +533,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             .get(&from)
             .and_then(|member| member.awaited_offer(id));
         let Some(offer) = awaited.cloned() else { return };
+        if self.is_put_together_first(from, &operation) {
+            return;
+        }
         let kind = |version: Option<Version>| version.map(|version| version.kind);
         if operation.path() != Some(&offer.path) || kind(operation.version()) != kind(offer.now) {
             return self.cannot_take(from, id, &TakeError::Other);
@@ -585,6 +560,12 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let Some(path) = operation.path().cloned() else {
             return;
         };
+        let incoming = self
+            .intake
+            .members
+            .get(&from)
+            .and_then(|member| member.incoming.as_ref());
+        let is_made_here = incoming.is_some_and(Arriving::is_made_here);
         let written = self.write_offered(from, &operation);
         if written.is_ok() {
             // Durable already.
@@ -602,6 +583,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 self.index.insert(path.clone(), known);
             }
             Ok(None) => self.index.remove(&path),
+            Err(TakeError::Content) if is_made_here => return self.ask_for_whole(from, id, &path),
             Err(error) => {
                 // Some of it may be there: then it is a change like any other.
                 if let Some(active) = &mut self.active {
@@ -653,7 +635,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             } => {
                 let member = self.intake.members.get_mut(&from);
                 let incoming = member.and_then(|member| member.incoming.take());
-                let stage = incoming.and_then(|incoming| incoming.complete(*size, *digest));
+                let stage = match incoming {
+                    Some(incoming) => incoming.complete(*size, *digest)?,
+                    None => None,
+                };
                 self.place_offered(Complete {
                     stage: stage.ok_or(TakeError::Content)?,
                     path: path.clone(),
@@ -723,7 +708,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
     }
 
-    fn cannot_take(&mut self, from: NodeId, id: u64, error: &TakeError) {
+    pub(super) fn cannot_take(&mut self, from: NodeId, id: u64, error: &TakeError) {
         let awaited = self
             .intake
             .members

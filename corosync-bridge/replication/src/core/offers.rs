@@ -19,7 +19,7 @@ use crate::digest::Hasher;
 use crate::entry::{Kind, Known};
 use crate::scan::{self, Findings, Mode, Scan};
 use crate::state::StateStore;
-use crate::tree::{Inspection, Tree, TreeError};
+use crate::tree::{Inspection, Source, Tree, TreeError};
 use crate::wire::{Message, OfferStage, Verdict};
 use crate::{Direction, EntryPath, NodeId, Role, Switch};
 
@@ -124,13 +124,18 @@ impl<F> Default for Offers<F> {
     }
 }
 
-impl<F> Offers<F> {
+impl<F: Source> Offers<F> {
     pub(super) fn deadline(&self) -> Option<Duration> {
-        self.retry_at.into_iter().chain(self.paused_until).min()
+        let silent_until = self.sending.as_ref().and_then(Sending::awaits);
+        let times = [self.retry_at, self.paused_until, silent_until];
+        times.into_iter().flatten().min()
     }
 
     pub(super) fn retry_due(&mut self, now: Duration) {
         self.paused_until.take_if(|until| *until <= now);
+        if let Some(sending) = &mut self.sending {
+            sending.silence_is_over(now);
+        }
         if self.retry_at.take_if(|at| *at <= now).is_some() {
             if self.claims && !self.claimed {
                 self.owed.again.extend(self.later.iter().cloned());
@@ -622,7 +627,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     pub(super) fn verdict_delivered(&mut self, offer: u64, verdict: Verdict, now: Duration) {
-        if matches!(verdict, Verdict::WantsAttributes | Verdict::WantsContent { .. }) {
+        if matches!(
+            verdict,
+            Verdict::WantsAttributes | Verdict::WantsContent { .. } | Verdict::WantsChanges
+        ) {
             if self.offers.offered.contains_key(&offer) {
                 self.offers.asked.push_back((offer, verdict));
             }

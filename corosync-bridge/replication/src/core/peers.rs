@@ -32,10 +32,12 @@ pub(super) const PACE_BYTES: u64 = BULK_WINDOW_BYTES / 4;
 /// them are on their way. It copies them between whatever else comes, so they hold nothing up.
 const COPIED_PER_BYTE: u64 = COPY_BYTES / PACE_BYTES;
 
-/// What a message of so many bytes counts in the stream.
+/// What a message of so many bytes counts in the stream, or among the pieces of an offered content.
 pub(super) fn weight(message: &Message<'_>, bytes: usize) -> u64 {
     let copied = match message {
-        Message::Copy { length, .. } => length / COPIED_PER_BYTE,
+        Message::Copy { length, .. }
+        | Message::PieceCopy { length, .. }
+        | Message::PieceHole { length, .. } => length / COPIED_PER_BYTE,
         _ => 0,
     };
     u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(copied)

@@ -174,6 +174,20 @@ impl<'a> Input<'a> {
                 offset: self.u64()?,
                 bytes: self.long()?,
             }),
+            kind::SIGN_BASE => self.sign_base(),
+            kind::PIECE_COPY => Ok(Message::PieceCopy {
+                epoch: self.u64()?,
+                offer: self.u64()?,
+                offset: self.u64()?,
+                from: self.u64()?,
+                length: self.stretch(COPY_BYTES)?,
+            }),
+            kind::PIECE_HOLE => Ok(Message::PieceHole {
+                epoch: self.u64()?,
+                offer: self.u64()?,
+                offset: self.u64()?,
+                length: self.stretch(STRETCH_BYTES)?,
+            }),
             kind::OFFERING => Ok(Message::Offering {
                 epoch: self.u64()?,
                 stage: match self.byte()? {
@@ -333,6 +347,7 @@ impl<'a> Input<'a> {
             verdict::REFUSED => Ok(Verdict::Refused),
             verdict::WANTS_ATTRIBUTES => Ok(Verdict::WantsAttributes),
             verdict::WANTS_CONTENT => Ok(Verdict::WantsContent { offset: self.u64()? }),
+            verdict::WANTS_CHANGES => Ok(Verdict::WantsChanges),
             other => Err(value("the kind of verdict", other)),
         }
     }
@@ -386,17 +401,30 @@ impl<'a> Input<'a> {
         let target = self.node()?;
         let transfer = self.u64()?;
         let path = self.path()?;
-        let mut sections = Vec::new();
-        while !self.0.is_empty() {
-            sections.push(self.u64()?);
-        }
         Ok(Message::Sign {
             epoch,
             target,
             transfer,
             path,
-            sections,
+            sections: self.offsets()?,
         })
+    }
+
+    fn sign_base(&mut self) -> Result<Message<'a>, WireError> {
+        Ok(Message::SignBase {
+            epoch: self.u64()?,
+            offer: self.u64()?,
+            sections: self.offsets()?,
+        })
+    }
+
+    /// As many as there are bytes for.
+    fn offsets(&mut self) -> Result<Vec<u64>, WireError> {
+        let mut offsets = Vec::new();
+        while !self.0.is_empty() {
+            offsets.push(self.u64()?);
+        }
+        Ok(offsets)
     }
 
     fn signature(&mut self) -> Result<Message<'a>, WireError> {

@@ -261,6 +261,39 @@ pub(super) fn message(message: &Message<'_>) -> Vec<u8> {
             put_u64(&mut out, *offset);
             put_long(&mut out, bytes);
         }
+        Message::SignBase {
+            epoch,
+            offer,
+            sections,
+        } => {
+            out.push(kind::SIGN_BASE);
+            put_u64(&mut out, *epoch);
+            put_u64(&mut out, *offer);
+            sections.iter().for_each(|offset| put_u64(&mut out, *offset));
+        }
+        Message::PieceCopy {
+            epoch,
+            offer,
+            offset,
+            from,
+            length,
+        } => {
+            out.push(kind::PIECE_COPY);
+            for field in [epoch, offer, offset, from, length] {
+                put_u64(&mut out, *field);
+            }
+        }
+        Message::PieceHole {
+            epoch,
+            offer,
+            offset,
+            length,
+        } => {
+            out.push(kind::PIECE_HOLE);
+            for field in [epoch, offer, offset, length] {
+                put_u64(&mut out, *field);
+            }
+        }
         Message::Offering { epoch, stage } => {
             out.push(kind::OFFERING);
             put_u64(&mut out, *epoch);
@@ -324,6 +357,7 @@ fn put_verdict(out: &mut Vec<u8>, verdict: Verdict) {
         Verdict::Later => verdict::LATER,
         Verdict::Refused => verdict::REFUSED,
         Verdict::WantsAttributes => verdict::WANTS_ATTRIBUTES,
+        Verdict::WantsChanges => verdict::WANTS_CHANGES,
         Verdict::WantsContent { offset } => {
             out.push(verdict::WANTS_CONTENT);
             return put_u64(out, offset);

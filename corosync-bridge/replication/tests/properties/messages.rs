@@ -15,7 +15,7 @@ use bmc_replication::{EntryPath, NodeId, Position, Role, Switch, Sync};
 use crate::random::Dice;
 
 /// Every kind of message, as [`kind_of`] calls them.
-pub(crate) const KINDS: [&str; 29] = [
+pub(crate) const KINDS: [&str; 32] = [
     "Hello",
     "Promote",
     "Compare",
@@ -44,6 +44,9 @@ pub(crate) const KINDS: [&str; 29] = [
     "Verdict",
     "Contribution",
     "Piece",
+    "SignBase",
+    "PieceCopy",
+    "PieceHole",
     "Offering",
 ];
 
@@ -71,6 +74,9 @@ pub(crate) fn kind_of(message: &Message<'_>) -> &'static str {
         Message::Verdict { .. } => "Verdict",
         Message::Contribution { .. } => "Contribution",
         Message::Piece { .. } => "Piece",
+        Message::SignBase { .. } => "SignBase",
+        Message::PieceCopy { .. } => "PieceCopy",
+        Message::PieceHole { .. } => "PieceHole",
         Message::Offering { .. } => "Offering",
         Message::Operation { operation, .. } => match operation {
             Operation::Put { .. } => "Put",
@@ -90,7 +96,7 @@ pub(crate) fn kind_of(message: &Message<'_>) -> &'static str {
 /// Any message; `content` is what it carries where it carries any.
 pub(crate) fn some_message<'a>(dice: &mut Dice, content: &'a [u8]) -> Message<'a> {
     let epoch = dice.next();
-    match dice.below(22) {
+    match dice.below(25) {
         0 => Message::Hello(some_hello(dice)),
         1 => Message::Promote { epoch },
         2 => Message::Compare {
@@ -205,6 +211,24 @@ pub(crate) fn some_message<'a>(dice: &mut Dice, content: &'a [u8]) -> Message<'a
             offset: dice.next(),
             bytes: content,
         },
+        22 => Message::SignBase {
+            epoch,
+            offer: dice.next(),
+            sections: (0..dice.below(4)).map(|_| dice.next()).collect(),
+        },
+        23 => Message::PieceCopy {
+            epoch,
+            offer: dice.next(),
+            offset: dice.next(),
+            from: dice.next(),
+            length: dice.next() % (COPY_BYTES + 1),
+        },
+        24 => Message::PieceHole {
+            epoch,
+            offer: dice.next(),
+            offset: dice.next(),
+            length: dice.next() % (STRETCH_BYTES + 1),
+        },
         18 => Message::Offering {
             epoch,
             stage: [OfferStage::Begun, OfferStage::Done, OfferStage::Claimed][dice.below(3)],
@@ -295,6 +319,7 @@ fn some_verdict(dice: &mut Dice) -> Verdict {
         Verdict::Refused,
         Verdict::WantsAttributes,
         Verdict::WantsContent { offset },
+        Verdict::WantsChanges,
     ];
     *dice.pick(&verdicts).expect("there are verdicts")
 }

@@ -64,6 +64,8 @@ fn whatever_happens_nothing_acknowledged_is_lost_and_peace_brings_equal_copies()
         total.taken += world.tally.taken;
         total.lost += world.tally.lost;
         total.pieces += world.tally.pieces;
+        total.offered_copies += world.tally.offered_copies;
+        total.offered_holes += world.tally.offered_holes;
         total.switched_off += world.tally.switched_off;
         total.overtakes += world.tally.overtakes;
         total.renames += world.tally.renames;
@@ -92,6 +94,8 @@ fn whatever_happens_nothing_acknowledged_is_lost_and_peace_brings_equal_copies()
             ("taking of a Passive's change", total.taken),
             ("losing of one", total.lost),
             ("large content of a Passive", total.pieces),
+            ("delta of a Passive", total.offered_copies),
+            ("hole of a Passive", total.offered_holes),
             ("pause", total.switched_off),
             ("overtaking of a large content", total.overtakes),
             ("rename", total.renames),

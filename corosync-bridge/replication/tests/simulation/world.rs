@@ -295,6 +295,10 @@ pub(crate) struct Tally {
     pub(crate) lost: u64,
     /// Pieces of large ones.
     pub(crate) pieces: u64,
+    /// Those that were copied from the Active's version.
+    pub(crate) offered_copies: u64,
+    /// Those that were never written.
+    pub(crate) offered_holes: u64,
     pub(crate) switched_off: u64,
     /// Changes that went before the rest of a large content.
     pub(crate) overtakes: u64,
@@ -604,6 +608,8 @@ impl World {
                 _ => {}
             },
             Ok(Message::Piece { .. }) => self.tally.pieces += 1,
+            Ok(Message::PieceCopy { .. }) => self.tally.offered_copies += 1,
+            Ok(Message::PieceHole { .. }) => self.tally.offered_holes += 1,
             Ok(Message::Copy { .. }) => self.tally.copies += 1,
             Ok(Message::Hole { .. }) => self.tally.holes += 1,
             _ => {}

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::super::Core;
 use super::super::active::unstable;
-use super::super::content::{Ahead, Own, Read, Reading, Told, WhenRead};
+use super::super::content::{Ahead, Own, Part, Read, Reading, Told, WhenRead};
 use super::Job;
 use super::bases::Base;
 use super::sending::{Content, read_as_sent};
-use crate::chunks::{CUT_BYTES, Chunk, sections};
+use crate::chunks::{CUT_BYTES, sections};
 use crate::delta::{Plan, plan};
 use crate::digest::Digest;
 use crate::inodes::Inode;
@@ -248,9 +248,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         &mut self,
         from: NodeId,
         transfer: u64,
-        detail: bool,
-        last: bool,
-        chunks: Vec<Chunk>,
+        part: Part,
         now: Duration,
     ) {
         let job = self.active.as_mut().and_then(|active| active.bulk.job.as_mut());
@@ -263,7 +261,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             return;
         };
         if (version.of, version.transfer) == (from, transfer) {
-            version.told.take(detail, last, chunks, now);
+            version.told.take(part, now);
         }
     }
 

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::reading::Read;
+use super::signing::Part;
 use crate::chunks::{Chunk, SHORTEST, sections};
 use crate::delta::{Plan, plan, unmatched};
 
@@ -47,7 +48,8 @@ impl Told {
     }
 
     /// Takes in a part of the answer, where one is expected.
-    pub(in crate::core) fn take(&mut self, detail: bool, last: bool, chunks: Vec<Chunk>, now: Duration) {
+    pub(in crate::core) fn take(&mut self, part: Part, now: Duration) {
+        let Part { detail, last, chunks } = part;
         if self.is_complete {
             return;
         }
