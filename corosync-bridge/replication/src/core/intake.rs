@@ -162,14 +162,8 @@ impl<T: Tree> Intake<T> {
 
     /// Whose offer can be looked at, or gone on with. In turns: what one has to be copied keeps no other waiting.
     pub(super) fn next(&self) -> Option<NodeId> {
-        let mut with_work = self.members.iter().filter(|(_, member)| member.has_work());
-        let first = with_work.next().map(|(&node, _)| node);
-        let is_behind = |node: NodeId| Some(node) > self.last;
-        let behind = with_work.map(|(&node, _)| node).find(|&node| is_behind(node));
-        match first {
-            Some(node) if is_behind(node) => first,
-            _ => behind.or(first),
-        }
+        let with_work = self.members.iter().filter(|(_, member)| member.has_work());
+        in_turn(self.last, with_work.map(|(&node, _)| node))
     }
 }
 
@@ -770,5 +764,33 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 }
             }
         }
+    }
+}
+
+/// Which of `nodes`, which ascend, comes behind the one that came last.
+fn in_turn(last: Option<NodeId>, mut nodes: impl Iterator<Item = NodeId>) -> Option<NodeId> {
+    let is_behind = |node: &NodeId| Some(*node) > last;
+    let first = nodes.next()?;
+    if is_behind(&first) {
+        return Some(first);
+    }
+    nodes.find(is_behind).or(Some(first))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_have_their_turns() {
+        let next = |last: Option<u32>, nodes: &[u32]| {
+            in_turn(last.map(NodeId), nodes.iter().copied().map(NodeId)).map(|node| node.0)
+        };
+        assert_eq!(next(None, &[]), None);
+        assert_eq!(next(None, &[2, 3]), Some(2));
+        assert_eq!(next(Some(2), &[2, 3]), Some(3));
+        assert_eq!(next(Some(3), &[2, 3]), Some(2));
+        assert_eq!(next(Some(2), &[2]), Some(2));
+        assert_eq!(next(Some(1), &[2, 3]), Some(2));
     }
 }

@@ -16,6 +16,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// for to some megabytes.
 const CHUNKS: usize = (1 << 30) / SHORTEST;
 
+/// Sections whose chunks are asked for, at most: what fits into the space of a piece of content. Of the others all is sent; a
+/// content has as many only where it is full of holes.
+const ASKED: usize = 8 * 1024;
+
 /// What was asked of a receiver, and what it has told.
 #[derive(Debug, Default)]
 pub(in crate::core) struct Told {
@@ -79,11 +83,12 @@ impl Told {
 
     /// Where the receiver has chunks that it was not asked for, and that may be of use.
     pub(in crate::core) fn sections_to_ask(&self, own: &Read) -> Vec<u64> {
-        if self.chunks.is_empty() {
-            unmatched(&sections(&own.chunks), &self.sections)
-        } else {
-            Vec::new()
+        if !self.chunks.is_empty() {
+            return Vec::new();
         }
+        let mut missing = unmatched(&sections(&own.chunks), &self.sections);
+        missing.truncate(ASKED);
+        missing
     }
 
     /// How to make the content of `size` bytes here from the receiver's version.
@@ -95,5 +100,69 @@ impl Told {
             &self.sections,
             &self.chunks,
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digest;
+
+    fn chunk(number: u64) -> Chunk {
+        Chunk {
+            offset: number * 8192,
+            length: 4096,
+            digest: Digest::of(&number.to_be_bytes()),
+        }
+    }
+
+    /// The numbers of chunks with a hole behind each: every one is a section.
+    fn part(detail: bool, last: bool, numbers: std::ops::Range<u64>) -> Part {
+        let chunks = numbers.map(chunk).collect();
+        Part { detail, last, chunks }
+    }
+
+    fn own(numbers: std::ops::Range<u64>) -> Read {
+        Read {
+            digest: Digest::NONE,
+            chunks: numbers.map(chunk).collect(),
+        }
+    }
+
+    fn asked() -> Told {
+        let mut told = Told::default();
+        told.expect(Duration::ZERO);
+        told
+    }
+
+    #[test]
+    fn each_part_of_an_answer_is_waited_for_and_the_last_one_ends_it() {
+        let mut told = asked();
+        let later = Duration::from_secs(5);
+        told.take(part(true, false, 0..1), later);
+        assert_eq!(told.awaited_until(), Some(later + PATIENCE));
+        told.take(part(true, true, 1..2), later);
+        assert_eq!((told.awaited_until(), told.is_nothing()), (None, false));
+        // What comes behind it was not asked for.
+        told.take(part(true, true, 0..0), later);
+        assert!(!told.is_nothing());
+    }
+
+    #[test]
+    fn an_answer_without_end_is_given_up_within_bounded_memory() {
+        let mut told = asked();
+        for _ in 0..CHUNKS / 1024 + 1 {
+            assert!(!told.is_nothing());
+            told.take(part(false, false, 0..1024), Duration::ZERO);
+        }
+        assert!(told.is_nothing() && told.sections.is_empty());
+    }
+
+    #[test]
+    fn no_more_sections_are_asked_for_than_fit_into_a_message() {
+        let mut told = asked();
+        told.take(part(false, true, 1..20_000), Duration::ZERO);
+        let missing = told.sections_to_ask(&own(20_000..20_001));
+        assert_eq!(missing.len(), ASKED);
     }
 }
