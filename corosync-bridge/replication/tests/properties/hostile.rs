@@ -1,5 +1,5 @@
-//! A member that is not ours sends what it likes to a Passive on a real disk, and somebody on that Passive helps it. Only
-//! what is configured may change, and memory stays bounded.
+//! A member that is not ours sends what it likes to a Passive on a real disk, and somebody on that Passive helps it; or it
+//! offers and hands over what it likes to an Active. Only what is configured may change, and memory stays bounded.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,12 +9,13 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bmc_replication::digest::Digest;
-use bmc_replication::entry::Attributes;
-use bmc_replication::wire::{Hello, Message, Operation};
+use bmc_replication::agreed::Version;
+use bmc_replication::digest::{Digest, Hasher};
+use bmc_replication::entry::{Attributes, Kind};
+use bmc_replication::wire::{COPY_BYTES, Hello, Message, Operation};
 use bmc_replication::{
-    Core, Coverage, DiskTree, EntryPath, Event, NodeId, Options, Position, Report, Role, Rule, StateFile,
-    Switch, Sync,
+    Core, Coverage, Direction, DiskTree, EntryPath, Event, NodeId, Options, Position, Report, Request, Role,
+    Rule, StateFile, Switch, Sync,
 };
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use tempfile::TempDir;
@@ -36,6 +37,13 @@ const MESSAGES: usize = 300;
 /// Memory that a Passive may take for messages that are a kilobyte at most: a few of them, and what it knows of the
 /// paths that it has.
 const MEMORY: usize = 64 << 10;
+
+/// Memory that an Active may take for what a Passive hands over to it: a piece that is read, one that is written, and the
+/// pieces that it asked for.
+const MEMORY_TO_TAKE: usize = 256 << 10;
+
+/// Where the Active has a large file, of which the liar hands over others.
+const LARGE: &str = "/s/large";
 
 /// Changes that are applied while a directory turns into a link and back.
 const SWAPPED_CHANGES: u64 = 1500;
@@ -59,6 +67,31 @@ impl Coverage for Configured {
     }
 }
 
+/// The same, all of which goes to the Active.
+#[derive(Debug)]
+struct FromPassives;
+
+impl Coverage for FromPassives {
+    fn roots(&self) -> Vec<EntryPath> {
+        Configured.roots()
+    }
+
+    fn covers(&self, entry: &EntryPath) -> bool {
+        Configured.covers(entry)
+    }
+
+    fn rule(&self, _: &EntryPath) -> Rule {
+        Rule {
+            direction: Direction::PassiveToActive,
+            ..Rule::default()
+        }
+    }
+
+    fn offered_roots(&self) -> Vec<EntryPath> {
+        self.roots()
+    }
+}
+
 fn path(text: &str) -> EntryPath {
     EntryPath::new(text.as_bytes()).expect("a plain path")
 }
@@ -73,6 +106,39 @@ struct Victim {
 
 impl Victim {
     fn new() -> Self {
+        let mut victim = Self::of(Rc::new(Configured));
+        victim.introduce(Role::Active);
+        victim.compare();
+        assert_eq!(victim.report().sync, Sync::Syncing);
+        victim
+    }
+
+    /// An Active, to which the liar is a Passive.
+    fn active() -> Self {
+        let mut victim = Self::of(Rc::new(FromPassives));
+        let content: Vec<u8> = (0..200_000_u32)
+            .flat_map(|number| number.wrapping_mul(number).to_be_bytes())
+            .collect();
+        fs::write(victim.root.path().join(&LARGE[1..]), content).expect("a file");
+        let request = Event::Request {
+            id: 1,
+            request: Request::Promote,
+            deadline: None,
+        };
+        victim.core.handle(&request, Duration::ZERO);
+        let promote = victim.core.next_message().expect("it asks for an epoch");
+        let promote = std::iter::once(promote).chain(std::iter::from_fn(|| victim.core.next_message()));
+        for bytes in promote.collect::<Vec<_>>() {
+            let from = PASSIVE;
+            let heard = Event::Delivered { from, bytes: &bytes };
+            victim.core.handle(&heard, Duration::ZERO);
+        }
+        assert_eq!(victim.report().role, Role::Active);
+        victim.introduce(Role::Passive);
+        victim
+    }
+
+    fn of(coverage: Rc<dyn Coverage>) -> Self {
         let (root, state) = (
             TempDir::new().expect("a directory"),
             TempDir::new().expect("a directory"),
@@ -84,7 +150,6 @@ impl Victim {
             fs::write(root.path().join(file), "not the liar's").expect("a file");
         }
         symlink("../outside", root.path().join("s/way")).expect("a link");
-        let coverage: Rc<dyn Coverage> = Rc::new(Configured);
         let tree = DiskTree::new(root.path(), Rc::clone(&coverage)).expect("a tree");
         let options = Options {
             resume_as_active: false,
@@ -102,22 +167,26 @@ impl Victim {
             members: &members,
         };
         victim.core.handle(&membership, Duration::ZERO);
+        victim
+    }
+
+    /// The liar says who it is.
+    fn introduce(&mut self, role: Role) {
+        let (epoch, owner, sync) = match role {
+            Role::Active => (EPOCH, LIAR, Sync::Source),
+            Role::Passive => (0, NodeId(0), Sync::NoSource),
+        };
+        let position = Position { epoch, sequence: 0 };
         let hello = Hello {
-            epoch: EPOCH,
-            owner: LIAR,
-            role: Role::Active,
-            position: Position {
-                epoch: EPOCH,
-                sequence: 0,
-            },
-            sync: Sync::Source,
+            epoch,
+            owner,
+            role,
+            position,
+            sync,
             switch: Switch::On,
             essential: true,
         };
-        victim.hear(&Message::Hello(hello).encode());
-        victim.compare();
-        assert_eq!(victim.report().sync, Sync::Syncing);
-        victim
+        self.hear(&Message::Hello(hello).encode());
     }
 
     fn compare(&mut self) {
@@ -276,6 +345,141 @@ fn some_lie(dice: &mut Dice, sequence: u64) -> Vec<u8> {
         } else {
             bytes
         };
+    }
+}
+
+#[test]
+fn whatever_a_passive_hands_over_nothing_outside_changes_and_memory_stays_bounded() {
+    let first = number("BMC_PROPERTY_SEED");
+    let seeds = first.unwrap_or(0)..first.map_or(LIARS, |seed| seed + 1);
+    let (mut tried, mut changed) = (0, 0);
+    for seed in seeds {
+        tried += 1;
+        let mut dice = Dice::new(seed);
+        let mut victim = Victim::active();
+        let epoch = victim.report().position.epoch;
+        let (outside, configured) = (victim.outside(), victim.configured());
+        let mut given = Given::default();
+        let peak = memory::peak_of(|| {
+            for _ in 0..MESSAGES {
+                let bytes = memory::uncounted(|| given.some_lie(&mut dice, epoch));
+                victim.hear(&bytes);
+            }
+        });
+        assert_eq!(victim.report().role, Role::Active, "BMC_PROPERTY_SEED={seed}");
+        victim.core.handle(&Event::Disconnected, Duration::ZERO);
+        assert_eq!(victim.outside(), outside, "BMC_PROPERTY_SEED={seed}");
+        assert!(
+            peak < MEMORY_TO_TAKE,
+            "BMC_PROPERTY_SEED={seed}: {peak} bytes of memory"
+        );
+        changed += u64::from(victim.configured() != configured);
+    }
+    assert!(
+        changed * 4 > tried,
+        "of {tried} liars only {changed} were believed in anything"
+    );
+}
+
+/// Names of offers that a liar uses.
+const OFFERS: usize = 2;
+
+/// A liar's holes are this long at most: longer ones only take longer.
+const HOLE_BYTES: u64 = 64 << 10;
+
+/// What a liar has given of a content so far.
+#[derive(Debug, Default)]
+struct Given {
+    bytes: u64,
+    hasher: Hasher,
+}
+
+impl Given {
+    /// A part of a large content, more often than not the next one; then now and then damaged.
+    fn some_lie(&mut self, dice: &mut Dice, epoch: u64) -> Vec<u8> {
+        let offer = dice.below(OFFERS) as u64;
+        if dice.one_in(40) {
+            *self = Self::default();
+        }
+        let offset = if dice.one_in(10) { dice.next() } else { self.bytes };
+        let content = some_bytes(dice, 300);
+        let mut transferred = None;
+        let message = match dice.below(8) {
+            0 => Message::Offer {
+                epoch,
+                offer,
+                path: path(LARGE),
+                base: None,
+                now: Some(Version {
+                    kind: Kind::File,
+                    content: Digest::of(&content),
+                    attributes: Digest::NONE,
+                }),
+            },
+            1 => Message::SignBase {
+                epoch,
+                offer,
+                sections: (0..dice.below(3)).map(|_| dice.next()).collect(),
+            },
+            2 => Message::PieceCopy {
+                epoch,
+                offer,
+                offset,
+                from: if dice.one_in(4) { dice.next() } else { 0 },
+                length: dice.next() % (COPY_BYTES + 1),
+            },
+            4 => Message::PieceHole {
+                epoch,
+                offer,
+                offset,
+                length: dice.next() % (HOLE_BYTES + 1),
+            },
+            3 | 5 => Message::Piece {
+                epoch,
+                offer,
+                offset,
+                bytes: &content,
+            },
+            6 => {
+                transferred = Some(std::mem::take(&mut self.hasher).finish());
+                Message::Contribution {
+                    epoch,
+                    offer,
+                    operation: Operation::PutTransferred {
+                        path: path(LARGE),
+                        attributes: Attributes::default(),
+                        transfer: offer,
+                        size: self.bytes,
+                        digest: transferred.unwrap_or(Digest::NONE),
+                    },
+                }
+            }
+            _ => some_message(dice, &content),
+        };
+        match &message {
+            // What is copied the liar does not know: nothing comes of that.
+            Message::PieceCopy { length, .. } => self.bytes = self.bytes.wrapping_add(*length),
+            Message::PieceHole { length, .. } => {
+                self.hasher.update_zeros(*length);
+                self.bytes = self.bytes.wrapping_add(*length);
+            }
+            Message::Piece { bytes, .. } => {
+                self.hasher.update(bytes);
+                self.bytes += bytes.len() as u64;
+            }
+            // These may end what the liar can do.
+            Message::Hello(_) | Message::Promote { .. } => return Vec::new(),
+            _ => {}
+        }
+        if transferred.is_some() {
+            *self = Self::default();
+        }
+        let bytes = message.encode();
+        if dice.one_in(20) {
+            damage(dice, bytes)
+        } else {
+            bytes
+        }
     }
 }
 
