@@ -1138,9 +1138,17 @@ impl World {
             return Data::Link(format!("/nowhere/{}", self.version).into_bytes());
         }
         // Now and then of one size, so that only a digest tells them apart; now and then large, with most of it as in the
-        // version before, something put in anywhere, and a hole. What is large often stays large.
+        // version before, something put in anywhere, and a hole. What is large often stays large, and more often where a
+        // Passive's changes travel, too: few of those are taken.
         let mut bytes = format!("{:08}", self.version).into_bytes();
-        if self.dice.one_in(if was_large { 2 } else { 12 }) {
+        let is_offered = is_two_way(target) || is_the_passives(target);
+        let is_large = match (was_large, is_offered) {
+            (true, true) => !self.dice.one_in(4),
+            (true, false) => self.dice.one_in(2),
+            (false, true) => self.dice.one_in(6),
+            (false, false) => self.dice.one_in(12),
+        };
+        if is_large {
             let mut body = Dice::new(target.as_bytes().len() as u64);
             bytes.extend((0..INLINE_BYTES / 4).flat_map(|_| body.next().to_be_bytes()));
             bytes.truncate(INLINE_BYTES + 1 + self.dice.below(INLINE_BYTES));
