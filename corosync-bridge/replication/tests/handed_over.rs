@@ -152,18 +152,20 @@ fn of_a_large_file_of_a_passive_only_what_changed_travels() {
 }
 
 #[test]
-fn a_change_after_a_restart_of_both_travels_as_what_is_new() {
-    let content = noise(4 << 20);
-    let mut pair = both_have(TWO_WAY, &content);
-    pair.membership(&[A]);
-    let mut after = content;
-    after[1_000_000..1_004_096].fill(1);
-    fs::write(pair.nodes[&B].at(TWO_WAY), &after).unwrap();
-    pair.nodes.get_mut(&B).unwrap().restart(false);
-    pair.membership(&[A, B]);
-    let sent = *pair.sent.borrow();
-    assert_settled(&mut pair, TWO_WAY, &after);
-    assert!(sent < 60_000, "{sent} bytes were sent");
+fn what_changed_while_the_passive_was_away_travels_as_what_is_new() {
+    for at in [TWO_WAY, PASSIVES] {
+        let content = noise(4 << 20);
+        let mut pair = both_have(at, &content);
+        pair.membership(&[A]);
+        let mut after = content;
+        after[1_000_000..1_004_096].fill(1);
+        fs::write(pair.nodes[&B].at(at), &after).unwrap();
+        pair.nodes.get_mut(&B).unwrap().restart(false);
+        pair.membership(&[A, B]);
+        let sent = *pair.sent.borrow();
+        assert_settled(&mut pair, at, &after);
+        assert!(sent < 60_000, "{at}: {sent} bytes were sent");
+    }
 }
 
 #[test]
