@@ -3,12 +3,14 @@
 
 mod assembly;
 mod outgoing;
+mod piece;
 mod reading;
 mod signing;
 mod told;
 
-pub(super) use assembly::{Assembly, Piece};
-pub(super) use outgoing::{Ahead, Outgoing, Outgone, WhenRead};
+pub(super) use assembly::Assembly;
+pub(super) use outgoing::{Ahead, Outgoing, WhenRead};
+pub(super) use piece::Piece;
 pub(super) use reading::{Own, Read, Reading};
 pub(super) use signing::{Part, Signing};
 pub(super) use told::Told;

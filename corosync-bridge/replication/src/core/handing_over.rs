@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::Core;
 use super::active::unstable;
-use super::content::{Outgoing, Outgone, Own, Part, Reading, Told, WhenRead};
+use super::content::{Outgoing, Own, Part, Piece, Reading, Told, WhenRead};
 use super::offers::Offered;
 use super::peers::weight;
 use crate::chunks::CUT_BYTES;
@@ -324,30 +324,30 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             };
             return self.contribute(offer, operation);
         };
-        let mut bytes = Vec::new();
+        let mut buffer = Vec::new();
         let (epoch, offset) = (self.state.epoch, outgoing.offset());
-        let Some(piece) = outgoing.next_piece(stretch, &mut bytes)? else {
+        let Some(piece) = outgoing.next_piece(stretch, &mut buffer)? else {
             return Err(unstable(&path));
         };
-        let message = match piece {
-            Outgone::Copy { from, length } => Message::PieceCopy {
+        let message = match &piece {
+            &Piece::Copy { from, length } => Message::PieceCopy {
                 epoch,
                 offer,
                 offset,
                 from,
                 length,
             },
-            Outgone::Hole { length } => Message::PieceHole {
+            &Piece::Hole(length) => Message::PieceHole {
                 epoch,
                 offer,
                 offset,
                 length,
             },
-            Outgone::Bytes => Message::Piece {
+            Piece::Bytes(bytes) => Message::Piece {
                 epoch,
                 offer,
                 offset,
-                bytes: &bytes,
+                bytes,
             },
         };
         let encoded = message.encode();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::Core;
-use super::super::content::{Outgoing, Outgone, Read, Reading, WhenRead};
+use super::super::content::{Outgoing, Piece, Read, Reading, WhenRead};
 use super::Job;
 use crate::delta::Plan;
 use crate::digest::Digest;
@@ -115,31 +115,31 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             self.start(Job::Send(sending));
             return Ok(());
         };
-        let mut bytes = Vec::new();
+        let mut buffer = Vec::new();
         let offset = sending.outgoing.offset();
-        let Some(piece) = sending.outgoing.next_piece(stretch, &mut bytes)? else {
+        let Some(piece) = sending.outgoing.next_piece(stretch, &mut buffer)? else {
             return self.changed_meanwhile(&Job::Send(sending), now);
         };
         let (epoch, transfer) = (self.state.epoch, sending.transfer);
-        let piece = match piece {
-            Outgone::Copy { from, length } => Message::Copy {
+        let piece = match &piece {
+            &Piece::Copy { from, length } => Message::Copy {
                 epoch,
                 transfer,
                 offset,
                 from,
                 length,
             },
-            Outgone::Hole { length } => Message::Hole {
+            &Piece::Hole(length) => Message::Hole {
                 epoch,
                 transfer,
                 offset,
                 length,
             },
-            Outgone::Bytes => Message::Chunk {
+            Piece::Bytes(bytes) => Message::Chunk {
                 epoch,
                 transfer,
                 offset,
-                bytes: &bytes,
+                bytes,
             },
         };
         self.push_stream(&piece, now);

@@ -3,10 +3,10 @@
 //! What is to be copied takes longer than what travels, so it is copied step by step: what comes meanwhile can be applied in
 //! between, and what belongs behind it waits.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::super::peers::BULK_WINDOW_BYTES;
+use super::piece::Piece;
 use crate::digest::{Digest, Hasher};
 use crate::tree::{Source, Stage, TreeError};
 use crate::wire::CHUNK_BYTES;
@@ -38,36 +38,6 @@ struct Waiting {
     piece: Piece<'static>,
     /// Its part of what is owed.
     weight: u64,
-}
-
-/// A part of a content.
-#[derive(Debug)]
-pub(in crate::core) enum Piece<'a> {
-    Bytes(Cow<'a, [u8]>),
-    /// So many bytes of the version here, from this one on.
-    Copy {
-        from: u64,
-        length: u64,
-    },
-    Hole(u64),
-}
-
-impl Piece<'_> {
-    fn length(&self) -> u64 {
-        match self {
-            Self::Bytes(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
-            Self::Copy { length, .. } | Self::Hole(length) => *length,
-        }
-    }
-
-    /// The same, to be kept.
-    fn into_owned(self) -> Piece<'static> {
-        match self {
-            Self::Bytes(bytes) => Piece::Bytes(Cow::Owned(bytes.into_owned())),
-            Self::Copy { from, length } => Piece::Copy { from, length },
-            Self::Hole(length) => Piece::Hole(length),
-        }
-    }
 }
 
 impl<G: Stage, F: Source> Assembly<G, F> {

@@ -1,6 +1,7 @@
 //! A large content on its way, piece by piece: copied where the receiver has it, left out where nothing was ever
 //! written, sent where it is new.
 
+use super::piece::Piece;
 use super::reading::{Read, Reading};
 use crate::chunks::Chunk;
 use crate::delta::{Plan, Stretch, Theirs};
@@ -49,17 +50,6 @@ impl Ahead {
         }
         Ok(read)
     }
-}
-
-/// A piece that is to be sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::core) enum Outgone {
-    /// The receiver has it from this byte of its version on.
-    Copy { from: u64, length: u64 },
-    /// It was never written.
-    Hole { length: u64 },
-    /// It has to travel.
-    Bytes,
 }
 
 /// A content being sent.
@@ -138,45 +128,46 @@ impl<F: Source> Outgoing<F> {
     }
 
     /// The next piece, of `stretch`; its bytes are put into `buffer`. `None` when the file ends before its time.
-    pub(in crate::core) fn next_piece(
+    pub(in crate::core) fn next_piece<'a>(
         &mut self,
         stretch: Stretch,
-        buffer: &mut Vec<u8>,
-    ) -> Result<Option<Outgone>, TreeError> {
-        let (piece, taken) = match stretch {
+        buffer: &'a mut Vec<u8>,
+    ) -> Result<Option<Piece<'a>>, TreeError> {
+        let piece = match stretch {
             Stretch::Copy { from, length } => {
                 let length = length.min(COPY_BYTES);
-                (Outgone::Copy { from, length }, length)
+                Piece::Copy { from, length }
             }
             Stretch::Data { length } => self.next_data(length, buffer)?,
         };
+        let taken = piece.length();
         if taken == 0 {
             return Ok(None);
         }
         self.plan.advance(taken);
         self.offset += taken;
         if let WhenRead::AsSent(reading) = &mut self.read {
-            match piece {
-                Outgone::Bytes => reading.take(buffer),
-                Outgone::Copy { .. } | Outgone::Hole { .. } => reading.skip(taken),
+            match &piece {
+                Piece::Bytes(bytes) => reading.take(bytes),
+                Piece::Copy { .. } | Piece::Hole(_) => reading.skip(taken),
             }
         }
         Ok(Some(piece))
     }
 
-    /// The next of `length` bytes that are new, and how many there are.
-    fn next_data(&mut self, length: u64, buffer: &mut Vec<u8>) -> Result<(Outgone, u64), TreeError> {
+    /// The next of `length` bytes that are new.
+    fn next_data<'a>(&mut self, length: u64, buffer: &'a mut Vec<u8>) -> Result<Piece<'a>, TreeError> {
         go_to(&mut self.source, self.position, self.offset)?;
         let hole = self.source.skip_hole(length.min(STRETCH_BYTES))?;
-        let (piece, taken) = if hole > 0 {
-            (Outgone::Hole { length: hole }, hole)
+        let piece = if hole > 0 {
+            Piece::Hole(hole)
         } else {
             let limit = usize::try_from(length).map_or(CHUNK_BYTES, |length| length.min(CHUNK_BYTES));
             self.source.read(buffer, limit)?;
-            (Outgone::Bytes, u64::try_from(buffer.len()).unwrap_or(u64::MAX))
+            Piece::Bytes(buffer.as_slice().into())
         };
-        self.position = Some(self.offset + taken);
-        Ok((piece, taken))
+        self.position = Some(self.offset + piece.length());
+        Ok(piece)
     }
 }
 
