@@ -116,7 +116,7 @@ impl Victim {
     /// An Active, to which the liar is a Passive.
     fn active() -> Self {
         let mut victim = Self::of(Rc::new(FromPassives));
-        let content: Vec<u8> = (0..200_000_u32)
+        let content: Vec<u8> = (0..40_000_u32)
             .flat_map(|number| number.wrapping_mul(number).to_be_bytes())
             .collect();
         fs::write(victim.root.path().join(&LARGE[1..]), content).expect("a file");
