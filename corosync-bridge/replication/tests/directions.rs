@@ -430,7 +430,8 @@ fn a_directory_that_is_removed_here_keeps_on_the_active_what_is_still_on_its_way
     pair.settle();
     let large = vec![7; 100 * INLINE_BYTES];
     pair.write(A, "/b/d/large", &large);
-    // The directory is told as it is now; the content in it waits for its turn.
+    pair.change(A, "/b/d", |_| ());
+    // The directory was looked at for itself, and is told as it is now; the content in it waits for its turn.
     let told = |pair: &Pair, node| {
         fs::metadata(pair.nodes[&node].at("/b/d"))
             .unwrap()

@@ -64,6 +64,42 @@ fn the_own_disk_waits_until_the_passive_has_the_change() {
 }
 
 #[test]
+fn a_large_content_travels_before_any_disk_is_waited_for_and_its_directory_with_it() {
+    let mut pair = Pair::new();
+    pair.ask(A, Request::Flush).unwrap();
+    for at in ["/s/large", "/s/larger"] {
+        pair.write(A, at, vec![7; 200_000]);
+    }
+    let now = pair.now;
+    let core = &mut pair.nodes.get_mut(&A).unwrap().core;
+    let mut messages = Vec::new();
+    while core.has_work(now) {
+        core.work(now);
+        messages.extend(std::iter::from_fn(|| core.next_message()));
+        let position = core.report(now).position;
+        assert!(
+            position.sequence > 1 || !core.sends_first(now),
+            "the own disk is next"
+        );
+    }
+    let unpacked: Vec<Vec<u8>> = messages.iter().flat_map(|bytes| unpacked(bytes)).collect();
+    let changes = unpacked
+        .iter()
+        .filter_map(|message| match Message::decode(message) {
+            Ok(Message::Operation { operation, .. }) => operation.path().map(ToString::to_string),
+            _ => None,
+        });
+    assert_eq!(changes.collect::<Vec<_>>(), ["/s/large", "/s/larger", "/s"]);
+    for bytes in messages {
+        for node in pair.nodes.values_mut() {
+            let bytes = &bytes;
+            node.core.handle(&Event::Delivered { from: A, bytes }, now);
+        }
+    }
+    pair.assert_alike();
+}
+
+#[test]
 fn a_passive_that_says_nothing_does_not_keep_the_own_disk_waiting_for_long() {
     let mut pair = pair_with_a_change();
     let now = pair.now;

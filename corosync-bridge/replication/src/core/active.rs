@@ -214,7 +214,7 @@ impl<F: Source> Active<F> {
     }
 
     pub(super) fn deadline(&self) -> Option<Duration> {
-        let hardens_at = self.oldest_sent_at().filter(|_| self.owes_hardening());
+        let hardens_at = self.untaken_since().filter(|_| self.owes_hardening());
         let times = [
             self.retry_at,
             self.harden_at,
@@ -311,9 +311,14 @@ impl<F: Source> Active<F> {
         self.sent.front().map(|sent| sent.at)
     }
 
-    /// Whether the Passives have what was sent, or have had their time.
+    /// Since when there is something that the Passives do not have.
+    fn untaken_since(&self) -> Option<Duration> {
+        self.oldest_sent_at().or(self.bulk.live_since())
+    }
+
+    /// Whether the Passives have what was sent and what is being sent, or have had their time.
     fn is_taken(&self, now: Duration) -> bool {
-        self.oldest_sent_at().is_none_or(|at| at + HARDEN_DELAY <= now)
+        self.untaken_since().is_none_or(|at| at + HARDEN_DELAY <= now)
     }
 }
 
@@ -465,6 +470,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             Some(Item::Gone(Gone { path, place, .. })) => self.examine_or_retry(path, place, now),
             Some(Item::Links(inodes)) => self.find_names(&inodes),
             Some(Item::AnyLink) => self.look_at_all_links(),
+            Some(Item::Names(directory)) if active.bulk.puts_names_off(&directory) => {}
             Some(Item::Names(directory)) => self.examine_or_retry(directory, Place::Queue, now),
             Some(Item::Tree(top)) => {
                 if let (Ok(Inspection::Absent), Some(active)) =

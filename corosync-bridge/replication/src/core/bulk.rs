@@ -49,6 +49,11 @@ pub(super) struct Bulk<F> {
     comparison_is_next: bool,
     /// A content that was begun anew, and how often.
     begun_anew: Option<(EntryPath, u32)>,
+    /// Directories in which names changed, that are told of with what is large in them: by themselves they would cost every disk
+    /// a sync, in the middle of a content.
+    late_names: BTreeSet<EntryPath>,
+    /// Since when there is something that changed.
+    live_since: Option<Duration>,
     bases: Bases,
 }
 
@@ -80,6 +85,8 @@ impl<F> Default for Bulk<F> {
             live_steps: 0,
             comparison_is_next: false,
             begun_anew: None,
+            late_names: BTreeSet::new(),
+            live_since: None,
             bases: Bases::default(),
         }
     }
@@ -88,13 +95,49 @@ impl<F> Default for Bulk<F> {
 impl<F: Source> Bulk<F> {
     /// Takes a barrier in where something has to be sent before it; gives it back where nothing has.
     pub(super) fn hold(&mut self, mut barrier: Barrier) -> Option<Barrier> {
-        let is_live = self.job.as_ref().is_some_and(|job| job.target().is_none());
-        if self.waiting.is_empty() && !is_live {
+        if self.waiting.is_empty() && self.live_job().is_none() {
             return Some(barrier);
         }
         barrier.wait(self.missed);
         self.waiting.push_back(Turn::Barrier(barrier));
         None
+    }
+
+    /// The change that is being sent.
+    fn live_job(&self) -> Option<&Job<F>> {
+        self.job.as_ref().filter(|job| job.target().is_none())
+    }
+
+    /// Since when something that changed is on its way.
+    pub(super) fn live_since(&self) -> Option<Duration> {
+        self.live_since
+    }
+
+    /// Whether the names in `directory` wait for what is large in it. They come with that.
+    pub(super) fn puts_names_off(&mut self, directory: &EntryPath) -> bool {
+        let waits = self.holds_content_in(directory);
+        if waits {
+            self.late_names.insert(directory.clone());
+        }
+        waits
+    }
+
+    fn holds_content_in(&self, directory: &EntryPath) -> bool {
+        let live = self.live_job().map(Job::path).into_iter();
+        live.chain(&self.paths)
+            .any(|path| path.parent().as_ref() == Some(directory))
+    }
+
+    /// Directories that wait for nothing any more.
+    fn take_due_names(&mut self) -> Vec<EntryPath> {
+        if self.late_names.is_empty() {
+            return Vec::new();
+        }
+        let late = std::mem::take(&mut self.late_names).into_iter();
+        let (late, due): (BTreeSet<_>, BTreeSet<_>) =
+            late.partition(|directory| self.holds_content_in(directory));
+        self.late_names = late;
+        due.into_iter().collect()
     }
 
     /// What had waited is gone when its turn comes.
@@ -315,6 +358,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let Some(active) = &mut self.active else {
             return Ok(Looked::Later);
         };
+        active.bulk.live_since.get_or_insert(now);
         let seen = found.found().seen;
         let older = active.bulk.job.take_if(|job| {
             let theirs = job.source().found().seen;
@@ -367,10 +411,33 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             None => {}
             Some(Turn::Barrier(barrier)) => match barrier.put_off(active.bulk.missed) {
                 Some(barrier) => active.queue.put_off(barrier),
-                None => self.reach_barrier(barrier),
+                None => {
+                    // It does not wait for the contents behind it.
+                    let late = std::mem::take(&mut active.bulk.late_names);
+                    self.look_at_late_names(late, now);
+                    self.reach_barrier(barrier);
+                }
             },
             Some(Turn::Content(path, waited)) if self.waits_behind(&path, waited) => {}
             Some(Turn::Content(path, _)) => self.examine_or_retry(path, Place::Bulk, now),
+        }
+        self.content_has_ended(now);
+    }
+
+    /// Nothing may be left of what something else waits for.
+    fn content_has_ended(&mut self, now: Duration) {
+        let Some(active) = &mut self.active else { return };
+        let due = active.bulk.take_due_names();
+        self.look_at_late_names(due, now);
+        if let Some(active) = &mut self.active {
+            let is_live = !active.bulk.paths.is_empty() || active.bulk.live_job().is_some();
+            active.bulk.live_since.take_if(|_| !is_live);
+        }
+    }
+
+    fn look_at_late_names(&mut self, directories: impl IntoIterator<Item = EntryPath>, now: Duration) {
+        for directory in directories {
+            self.examine_or_retry(directory, Place::Queue, now);
         }
     }
 
@@ -489,6 +556,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 self.supply_later(&path);
             }
             self.cannot_read(vec![TreeError { path, ..error }], now);
+        }
+        if self
+            .active
+            .as_ref()
+            .is_some_and(|active| active.bulk.job.is_none())
+        {
+            self.content_has_ended(now);
         }
     }
 
