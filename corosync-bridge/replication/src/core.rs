@@ -430,7 +430,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         });
         let switches = Switches::after_restart(state.disabled);
         let schedule = Schedule::new(&*coverage);
-        let essential = Essential::new(&*coverage);
+        let essential = Essential::new(&coverage);
         let mut index = Index::default();
         let (log, damage) = DigestLog::load(store.digests(), store.boot(), |path, known| {
             index.recall(path, known);

@@ -150,8 +150,8 @@ impl<F: Source> Active<F> {
     /// What still has to be looked at, for the epoch after this one. Its barriers stay behind: their requests
     /// ask anew.
     pub(super) fn into_changes(self) -> Queue<F> {
-        let mut changes = Queue::default();
         let mut queue = self.queue;
+        let mut changes = queue.emptied();
         queue.catch_up();
         while let Some(item) = queue.pop() {
             match item {
@@ -160,7 +160,7 @@ impl<F: Source> Active<F> {
                 Item::Tree(top) => changes.push_tree(top),
                 Item::Links(inodes) => inodes.into_iter().for_each(|inode| changes.push_links(inode)),
                 Item::AnyLink => changes.push_any_link(),
-                Item::Scan(scan) => changes.push(Item::Scan(scan)),
+                Item::Scan(scan) => changes.push_scan(queue.lane(), scan),
                 Item::Barrier(_) => {}
             }
         }

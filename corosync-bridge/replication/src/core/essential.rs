@@ -1,8 +1,10 @@
 //! What a Passive must have before it may be promoted: everything of priority 1.
 //!
-//! It travels first. In a comparison the Active says when all of it was sent, before it begins with the rest; from
-//! then on the Passive tells everyone that it has what is essential, as long as every later change of it could be
+//! It travels first: before other changes that wait ([`queue`](super::queue)), and in a comparison. There the Active says when
+//! all of it was sent, before it begins with the rest; from then on the Passive tells everyone that it has what is essential, as long as every later change of it could be
 //! applied. Where nothing has priority 1 nothing is essential, and only a copy that is in sync as a whole counts.
+
+use std::rc::Rc;
 
 use super::Core;
 use crate::coverage::{Coverage, Priority};
@@ -10,9 +12,30 @@ use crate::state::StateStore;
 use crate::tree::Tree;
 use crate::{EntryPath, Sync};
 
+/// What has priority 1, where that makes a difference: nothing comes before anything else where all of it has the same priority.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Priorities(Option<Rc<dyn Coverage>>);
+
+impl Priorities {
+    pub(super) fn new(coverage: &Rc<dyn Coverage>) -> Self {
+        let of_root = |root| coverage.rule(&root).priority;
+        let mut priorities = coverage.roots().into_iter().map(of_root);
+        let first = priorities.next();
+        let differ = priorities.any(|priority| Some(priority) != first);
+        Self(differ.then(|| Rc::clone(coverage)))
+    }
+
+    /// Whether `path` comes before others.
+    pub(super) fn is_essential(&self, path: &EntryPath) -> bool {
+        let coverage = self.0.as_ref();
+        coverage.is_some_and(|coverage| coverage.rule(path).priority == Priority::Essential)
+    }
+}
+
 /// What is known of what is essential.
 #[derive(Debug)]
 pub(super) struct Essential {
+    priorities: Priorities,
     /// Something has priority 1.
     configured: bool,
     /// As a Passive: all of it is as the Active has it, or had it when it was last seen.
@@ -20,13 +43,19 @@ pub(super) struct Essential {
 }
 
 impl Essential {
-    pub(super) fn new(coverage: &dyn Coverage) -> Self {
+    pub(super) fn new(coverage: &Rc<dyn Coverage>) -> Self {
         let roots = coverage.roots();
         let is_essential = |root: &EntryPath| coverage.rule(root).priority == Priority::Essential;
         Self {
+            priorities: Priorities::new(coverage),
             configured: roots.iter().any(is_essential),
             held: false,
         }
+    }
+
+    /// What comes before what.
+    pub(super) fn priorities(&self) -> &Priorities {
+        &self.priorities
     }
 
     /// Whether something has priority 1.

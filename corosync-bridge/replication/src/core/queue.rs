@@ -3,9 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::active::Place;
+use super::essential::Priorities;
 use crate::EntryPath;
 use crate::inodes::Inode;
-use crate::scan::Scan;
+use crate::scan::{Mode, Scan};
+use crate::tree::Source;
+
+/// Items of priority 1 that go before one that waits and has not. More would let programs that never stop writing what is
+/// essential hold everything else up for long; fewer would let a burst of changes hold up what is essential.
+const ESSENTIAL_FIRST: u32 = 16;
+
+/// The same while a request waits: what was told after it makes it wait no more than twice as long.
+const ESSENTIAL_BEFORE_REQUEST: u32 = 1;
 
 /// Something to be done in its turn.
 #[derive(Debug)]
@@ -26,6 +35,30 @@ pub(super) enum Item<F> {
     Scan(Scan<F>),
     /// Everything told before this has been looked at: a request may go on.
     Barrier(Barrier),
+}
+
+impl<F> Item<F> {
+    /// Whether its turn comes only after everything that was told before it, of whatever priority.
+    fn waits_for_all(&self) -> bool {
+        matches!(self, Self::Gone(_) | Self::Barrier(_))
+    }
+}
+
+/// Where something waits for its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// What has priority 1, where not everything has.
+    Essential,
+    /// Everything else, and who waits.
+    Ordinary,
+}
+
+/// What waits in a lane.
+#[derive(Debug)]
+struct Told<F> {
+    /// Which one it was that was told; 0: it belongs to what was looked at, and comes before whatever waits.
+    number: u64,
+    item: Item<F>,
 }
 
 /// How often something waits for more than what was told before it: programs that write fast always leave something that is gone
@@ -126,12 +159,26 @@ pub(super) struct Replaced {
 /// First in, first out; a path or a tree that waits already does not wait twice: a program that makes and removes the
 /// same directories faster than they are searched makes the queue no longer. Directories in which names changed come
 /// after all that changed in them, once, but before a barrier told after it.
+///
+/// Where priorities differ, what has priority 1 has a lane of its own and goes first, up to [`ESSENTIAL_FIRST`] at a time. Looks
+/// at two paths may change places; what is gone and barriers may not, so they stay behind all that was told before them in
+/// either lane, and wait for nothing that was told after them.
 #[derive(Debug)]
 pub(super) struct Queue<F> {
-    items: VecDeque<Item<F>>,
+    priorities: Priorities,
+    essential: VecDeque<Told<F>>,
+    ordinary: VecDeque<Told<F>>,
+    /// Counts what was told.
+    told: u64,
+    /// Items of priority 1 since the last other one.
+    passed: u32,
+    /// Barriers in `ordinary` and `untold`.
+    barriers: usize,
+    /// Where that came from which is looked at now.
+    lane: Lane,
     waiting: BTreeSet<EntryPath>,
     trees: BTreeSet<EntryPath>,
-    /// The paths that are gone; in `items` or `untold` by their numbers.
+    /// The paths that are gone; in `ordinary` or `untold` by their numbers.
     gone: BTreeMap<EntryPath, Missing>,
     /// What was found at some of them.
     found: BTreeMap<Inode, EntryPath>,
@@ -151,10 +198,29 @@ pub(super) struct Queue<F> {
     missed: u64,
 }
 
-impl<F> Default for Queue<F> {
-    fn default() -> Self {
+impl<F: Source> Queue<F> {
+    /// Anything beneath `roots` may have changed.
+    pub(super) fn push_roots(&mut self, roots: Vec<EntryPath>) {
+        let is_essential = |root: &EntryPath| self.priorities.is_essential(root);
+        let (essential, ordinary): (Vec<_>, Vec<_>) = roots.into_iter().partition(is_essential);
+        for (lane, roots) in [(Lane::Essential, essential), (Lane::Ordinary, ordinary)] {
+            if !roots.is_empty() {
+                self.push_scan(lane, Scan::new(Mode::Tell, roots));
+            }
+        }
+    }
+}
+
+impl<F> Queue<F> {
+    pub(super) fn new(priorities: Priorities) -> Self {
         Self {
-            items: VecDeque::new(),
+            priorities,
+            essential: VecDeque::new(),
+            ordinary: VecDeque::new(),
+            told: 0,
+            passed: 0,
+            barriers: 0,
+            lane: Lane::Ordinary,
             waiting: BTreeSet::new(),
             trees: BTreeSet::new(),
             gone: BTreeMap::new(),
@@ -169,23 +235,55 @@ impl<F> Default for Queue<F> {
             missed: 0,
         }
     }
-}
 
-impl<F> Queue<F> {
+    /// One with nothing in it, for the same paths.
+    pub(super) fn emptied(&self) -> Self {
+        Self::new(self.priorities.clone())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.items.is_empty() && self.directories.is_empty() && self.links.is_empty() && !self.any_link
+        self.essential.is_empty() && self.ordinary.is_empty() && !self.has_late()
+    }
+
+    fn has_late(&self) -> bool {
+        !self.directories.is_empty() || !self.links.is_empty() || self.any_link
+    }
+
+    fn lane_of(&self, path: &EntryPath) -> Lane {
+        match self.priorities.is_essential(path) {
+            true => Lane::Essential,
+            false => Lane::Ordinary,
+        }
+    }
+
+    fn waiting_in(&mut self, lane: Lane) -> &mut VecDeque<Told<F>> {
+        match lane {
+            Lane::Essential => &mut self.essential,
+            Lane::Ordinary => &mut self.ordinary,
+        }
+    }
+
+    fn tell(&mut self, lane: Lane, item: Item<F>) {
+        self.told += 1;
+        let number = self.told;
+        self.waiting_in(lane).push_back(Told { number, item });
+    }
+
+    fn tell_first(&mut self, lane: Lane, item: Item<F>) {
+        let number = 0;
+        self.waiting_in(lane).push_front(Told { number, item });
     }
 
     pub(super) fn push_path(&mut self, path: EntryPath) {
         if self.waiting.insert(path.clone()) {
-            self.items.push_back(Item::Path(path));
+            self.tell(self.lane_of(&path), Item::Path(path));
         }
     }
 
     /// Anything at `top` and beneath may have changed.
     pub(super) fn push_tree(&mut self, top: EntryPath) {
         if self.trees.insert(top.clone()) {
-            self.items.push_back(Item::Tree(top));
+            self.tell(self.lane_of(&top), Item::Tree(top));
         }
     }
 
@@ -214,12 +312,13 @@ impl<F> Queue<F> {
 
     /// Puts what waited because it was gone back to the head, behind `above`, the directory that comes first.
     pub(super) fn push_gone_front(&mut self, above: EntryPath, path: EntryPath) {
+        let lane = self.lane_of(&path);
         let gone = self.number_gone(path, Place::Replaced, Replaced::default(), Wait::over());
         if let Some(missing) = self.gone.get_mut(&gone.path) {
             missing.heard = true;
         }
-        self.items.push_front(Item::Gone(gone));
-        self.items.push_front(Item::Path(above));
+        self.tell_first(lane, Item::Gone(gone));
+        self.tell_first(lane, Item::Path(above));
     }
 
     fn number_gone(&mut self, path: EntryPath, place: Place, inodes: Replaced, wait: Wait) -> Gone {
@@ -283,6 +382,11 @@ impl<F> Queue<F> {
 
     /// What had waited elsewhere is looked at.
     pub(super) fn take_in_hand(&mut self) {
+        self.take_in_hand_from(Lane::Ordinary);
+    }
+
+    fn take_in_hand_from(&mut self, lane: Lane) {
+        self.lane = lane;
         self.in_hand = self.found_gone + 1;
     }
 
@@ -314,11 +418,17 @@ impl<F> Queue<F> {
 
     pub(super) fn push_barrier(&mut self, mut barrier: Barrier) {
         barrier.wait(self.missed);
-        self.items.push_back(Item::Barrier(barrier));
+        self.barriers += 1;
+        self.tell(Lane::Ordinary, Item::Barrier(barrier));
     }
 
     /// A barrier waits for whatever is told until [`Queue::catch_up`], and for what waits for that now.
-    pub(super) fn put_off(&mut self, mut barrier: Barrier) {
+    pub(super) fn put_off(&mut self, barrier: Barrier) {
+        self.barriers += 1;
+        self.await_word(barrier);
+    }
+
+    fn await_word(&mut self, mut barrier: Barrier) {
         barrier.gone = Some(self.found_gone);
         barrier.wait(self.missed);
         self.untold.push(Item::Barrier(barrier));
@@ -344,7 +454,7 @@ impl<F> Queue<F> {
                     missing.heard = true;
                 }
             }
-            self.items.push_back(item);
+            self.tell(Lane::Ordinary, item);
         }
     }
 
@@ -353,32 +463,81 @@ impl<F> Queue<F> {
         self.missed += 1;
     }
 
-    pub(super) fn push(&mut self, item: Item<F>) {
-        self.items.push_back(item);
+    /// Puts a scan behind all that waits in its lane.
+    pub(super) fn push_scan(&mut self, lane: Lane, scan: Scan<F>) {
+        self.tell(lane, Item::Scan(scan));
     }
 
-    /// Puts `paths`, in their order, before everything else: they belong to what was at the head.
+    /// Puts `paths`, in their order, before everything else: they belong to what was at the head. They stay together, and go
+    /// with what has the highest priority among them.
     pub(super) fn push_front(&mut self, paths: Vec<EntryPath>) {
+        let is_essential = paths.iter().any(|path| self.priorities.is_essential(path));
+        let lane = if is_essential {
+            Lane::Essential
+        } else {
+            Lane::Ordinary
+        };
         for path in paths.into_iter().rev() {
-            self.items.push_front(Item::Path(path));
+            self.tell_first(lane, Item::Path(path));
         }
     }
 
-    /// Puts a scan that is not done back to the head.
+    /// Puts a scan that is not done back to the head of where it was.
     pub(super) fn push_scan_front(&mut self, scan: Scan<F>) {
-        self.items.push_front(Item::Scan(scan));
+        self.tell_first(self.lane, Item::Scan(scan));
+    }
+
+    /// Where that came from which is looked at now.
+    pub(super) fn lane(&self) -> Lane {
+        self.lane
+    }
+
+    /// Which lane has its turn.
+    fn next_lane(&self) -> Lane {
+        let Some(essential) = self.essential.front() else {
+            return Lane::Ordinary;
+        };
+        let has_turn = self.passed < self.essential_first();
+        match self.ordinary.front() {
+            None if !self.has_late() => Lane::Essential,
+            Some(head) if head.item.waits_for_all() && essential.number < head.number => Lane::Essential,
+            Some(head) if matches!(head.item, Item::Barrier(_)) => Lane::Ordinary,
+            _ if has_turn => Lane::Essential,
+            _ => Lane::Ordinary,
+        }
+    }
+
+    fn essential_first(&self) -> u32 {
+        match self.barriers {
+            0 => ESSENTIAL_FIRST,
+            _ => ESSENTIAL_BEFORE_REQUEST,
+        }
+    }
+
+    fn pop_from(&mut self, lane: Lane) -> Option<Item<F>> {
+        self.waiting_in(lane).pop_front().map(|told| told.item)
+    }
+
+    fn has_had_turn(&mut self, lane: Lane) {
+        self.passed = match lane {
+            Lane::Essential => self.passed.saturating_add(1),
+            Lane::Ordinary => 0,
+        };
+        self.take_in_hand_from(lane);
     }
 
     pub(super) fn pop(&mut self) -> Option<Item<F>> {
         loop {
-            if let None | Some(Item::Barrier(_)) = self.items.front() {
+            let lane = self.next_lane();
+            let head = self.ordinary.front().map(|head| &head.item);
+            if let (Lane::Ordinary, None | Some(Item::Barrier(_))) = (lane, head) {
                 if let Some(item) = self.pop_late() {
-                    self.take_in_hand();
+                    self.has_had_turn(lane);
                     return Some(item);
                 }
             }
-            let mut item = self.items.pop_front()?;
-            self.take_in_hand();
+            let mut item = self.pop_from(lane)?;
+            self.has_had_turn(lane);
             match &mut item {
                 Item::Path(path) => {
                     self.waiting.remove(path);
@@ -392,13 +551,14 @@ impl<F> Queue<F> {
                 },
                 Item::Barrier(barrier) => {
                     if let Some(barrier) = barrier.put_off(self.missed) {
-                        self.put_off(barrier);
+                        self.await_word(barrier);
                         continue;
                     }
                     if self.waits_for_gone(*barrier.gone.get_or_insert(self.found_gone)) {
                         self.untold.push(item);
                         continue;
                     }
+                    self.barriers -= 1;
                 }
                 Item::Names(_) | Item::Links(_) | Item::AnyLink | Item::Scan(_) => {}
             }
@@ -435,8 +595,8 @@ impl<F> Queue<F> {
                     self.wait_on(gone, missing.wait);
                     return None;
                 }
-                self.items.push_front(Item::Gone(gone.clone()));
                 let (place, number) = (before.place, before.number);
+                self.tell_first(Lane::Ordinary, Item::Gone(gone.clone()));
                 Gone { path, place, number }
             }
         };
@@ -474,5 +634,164 @@ impl<F> Queue<F> {
     /// Entries that wait.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.len() + self.trees.len() + self.gone.len() + self.directories.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use super::*;
+    use crate::DiskTree;
+    use crate::coverage::{Coverage, Priority, Rule};
+    use crate::tree::Tree;
+
+    type File = <DiskTree as Tree>::Source;
+
+    /// `/e` is essential and `/o` is not; or all has one priority.
+    #[derive(Debug)]
+    struct Configured {
+        differ: bool,
+    }
+
+    impl Coverage for Configured {
+        fn roots(&self) -> Vec<EntryPath> {
+            vec![path("/e"), path("/o")]
+        }
+
+        fn covers(&self, _: &EntryPath) -> bool {
+            true
+        }
+
+        fn rule(&self, at: &EntryPath) -> Rule {
+            let is_essential = !self.differ || at.as_bytes().starts_with(b"/e");
+            Rule {
+                priority: if is_essential {
+                    Priority::Essential
+                } else {
+                    Priority::Ordinary
+                },
+                ..Rule::default()
+            }
+        }
+    }
+
+    fn path(text: &str) -> EntryPath {
+        EntryPath::new(text.as_bytes()).expect("a plain path")
+    }
+
+    fn queue(differ: bool) -> Queue<File> {
+        let coverage: Rc<dyn Coverage> = Rc::new(Configured { differ });
+        Queue::new(Priorities::new(&coverage))
+    }
+
+    fn shown(item: &Item<File>) -> String {
+        match item {
+            Item::Path(path) | Item::Tree(path) | Item::Names(path) => path.to_string(),
+            Item::Gone(gone) => format!("gone {}", gone.path),
+            Item::Barrier(barrier) => format!("barrier {}", barrier.id),
+            Item::Links(_) | Item::AnyLink | Item::Scan(_) => "others".to_owned(),
+        }
+    }
+
+    /// All that is popped from here on.
+    fn rest(queue: &mut Queue<File>) -> Vec<String> {
+        std::iter::from_fn(|| queue.pop())
+            .map(|item| shown(&item))
+            .collect()
+    }
+
+    #[test]
+    fn what_is_essential_goes_first() {
+        let mut queue = queue(true);
+        for at in ["/o/1", "/e/1", "/o/2", "/e/2"] {
+            queue.push_path(path(at));
+        }
+        queue.push_tree(path("/e/tree"));
+        assert_eq!(rest(&mut queue), ["/e/1", "/e/2", "/e/tree", "/o/1", "/o/2"]);
+    }
+
+    #[test]
+    fn where_all_has_one_priority_the_order_is_that_of_the_telling() {
+        let mut queue = queue(false);
+        queue.push_path(path("/o/1"));
+        queue.push_roots(vec![path("/e"), path("/o")]);
+        queue.push_path(path("/e/1"));
+        assert_eq!(rest(&mut queue), ["/o/1", "others", "/e/1"]);
+    }
+
+    #[test]
+    fn a_barrier_waits_for_what_was_told_before_it_and_for_nothing_told_after_it() {
+        let mut queue = queue(true);
+        queue.push_path(path("/e/before"));
+        queue.push_barrier(Barrier::new(1));
+        queue.push_path(path("/e/after"));
+        assert_eq!(rest(&mut queue), ["/e/before", "barrier 1", "/e/after"]);
+    }
+
+    #[test]
+    fn what_is_gone_waits_for_all_that_was_told_before_the_word() {
+        let mut queue = queue(true);
+        queue.push_gone(path("/e/gone"), Place::Gone, Replaced::default());
+        queue.push_path(path("/o/before"));
+        queue.push_path(path("/e/before"));
+        queue.catch_up();
+        queue.push_path(path("/o/after"));
+        let popped = rest(&mut queue);
+        assert_eq!(popped, ["/e/before", "/o/before", "gone /e/gone", "/o/after"]);
+    }
+
+    #[test]
+    fn what_is_not_essential_has_its_turn_between_what_is() {
+        let mut queue = queue(true);
+        queue.push_path(path("/o/1"));
+        for turn in 0..=ESSENTIAL_FIRST {
+            queue.push_path(path(&format!("/e/{turn}")));
+            let popped = queue.pop().expect("an item");
+            assert_eq!(shown(&popped) == "/o/1", turn == ESSENTIAL_FIRST);
+        }
+    }
+
+    #[test]
+    fn names_have_their_turn_between_what_is_essential() {
+        let mut queue = queue(true);
+        queue.push_names(path("/o"));
+        let popped = (0..=ESSENTIAL_FIRST).map(|turn| {
+            queue.push_path(path(&format!("/e/{turn}")));
+            queue.pop().expect("an item")
+        });
+        assert!(popped.map(|item| shown(&item)).any(|popped| popped == "/o"));
+    }
+
+    #[test]
+    fn what_a_barrier_waits_for_and_what_is_essential_go_in_turns() {
+        let mut queue = queue(true);
+        for number in 0..10 {
+            queue.push_path(path(&format!("/o/{number}")));
+        }
+        queue.push_barrier(Barrier::new(1));
+        let popped = (0..).map(|turn| {
+            queue.push_path(path(&format!("/e/{turn}")));
+            queue.pop().expect("an item")
+        });
+        let turns = popped
+            .take_while(|item| !matches!(item, Item::Barrier(_)))
+            .count();
+        assert_eq!(turns, 20);
+    }
+
+    #[test]
+    fn what_belongs_to_the_head_stays_together_and_before_barriers() {
+        let mut queue = queue(true);
+        queue.push_path(path("/e/1"));
+        queue.push_path(path("/o/1"));
+        queue.push_barrier(Barrier::new(1));
+        queue.push_front(vec![path("/o/d"), path("/e/d/1")]);
+        queue.push_front(vec![path("/o/e"), path("/o/e/1")]);
+        let popped = rest(&mut queue);
+        assert_eq!(
+            popped,
+            ["/o/d", "/o/e", "/e/d/1", "/o/e/1", "/e/1", "/o/1", "barrier 1"]
+        );
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::active::Active;
+use super::queue::Queue;
 use super::requests::{Refusal, Request};
 use super::{Core, Notice, RoleCause, Topic};
 use crate::state::StateStore;
@@ -223,7 +224,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             peer.has_offered = false;
         }
         self.record_agreed();
-        let waiting = self.active.take().map(Active::into_changes).unwrap_or_default();
+        let waiting = match self.active.take() {
+            Some(active) => active.into_changes(),
+            None => Queue::new(self.essential.priorities().clone()),
+        };
         self.schedule.end();
         self.active = Some(Active::new(self.full_scan(crate::scan::Mode::Learn), waiting));
         self.notices.push(Notice::RoleChanged {

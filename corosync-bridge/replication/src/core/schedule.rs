@@ -6,9 +6,7 @@
 use std::time::Duration;
 
 use super::Core;
-use super::queue::Item;
 use crate::coverage::{Coverage, Timing};
-use crate::scan::{Mode, Scan};
 use crate::state::StateStore;
 use crate::tree::Tree;
 use crate::{EntryPath, Role};
@@ -148,7 +146,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             return self.switches.miss();
         }
         if let Some(active) = &mut self.active {
-            active.queue.push(Item::Scan(Scan::new(Mode::Tell, roots)));
+            active.queue.push_roots(roots);
         }
     }
 }
