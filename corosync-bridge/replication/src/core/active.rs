@@ -128,11 +128,11 @@ impl<F: Source> Active<F> {
             // What this node wrote before it was the Active's bridge may not be durable.
             looks: 1,
             sent_bytes: 0,
+            bulk: Bulk::new(queue.priorities().clone()),
             queue,
             session: None,
             next_id: 0,
             base_scan: Some(base_scan),
-            bulk: Bulk::default(),
             sent: VecDeque::new(),
             acknowledged: 0,
             announced: VecDeque::new(),

@@ -1,7 +1,8 @@
 //! Large contents on their way from the Active: one at a time, and never in the way of what is small.
 //!
-//! Contents wait here in the order in which they were found, and barriers among them. A piece of the one under way
-//! is sent when no small change waits, or after [`LIVE_STEPS`] of them.
+//! Contents wait here in the order in which they were found, and barriers among them; one of priority 1 goes before those
+//! of priority 2 behind the last barrier, each of which waits for [`OVERTAKINGS`] of them at most. The one under way is not
+//! put off. A piece of it is sent when no small change waits, or after [`LIVE_STEPS`] of them.
 
 mod bases;
 mod sending;
@@ -11,6 +12,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::active::{Active, Looked, Place};
+use super::essential::Priorities;
 use super::queue::Barrier;
 use super::{Core, Step};
 use crate::chunks::Chunk;
@@ -31,12 +33,17 @@ use survey::Survey;
 /// hold a content up for long; fewer would let a content hold a burst of changes up.
 const LIVE_STEPS: u32 = 16;
 
+/// How often a content of priority 2 is overtaken by one of priority 1 that was found later. More would let large files that are
+/// written all the time hold it up for long; fewer would let it hold up what is essential.
+const OVERTAKINGS: u32 = 4;
+
 /// Times that a content is begun anew at once because the file changed, before it is left alone for a while.
 const BEGINNINGS: u32 = 3;
 
 /// What an Active has of large contents.
 #[derive(Debug)]
 pub(super) struct Bulk<F> {
+    priorities: Priorities,
     job: Option<Job<F>>,
     waiting: VecDeque<Turn>,
     /// The paths in `waiting`.
@@ -60,10 +67,30 @@ pub(super) struct Bulk<F> {
 /// What waits.
 #[derive(Debug)]
 enum Turn {
-    /// The file here was large when it was looked at; which that was, where it is known.
-    Content(EntryPath, Option<Inode>),
+    /// A file was large when it was looked at.
+    Content(Waiting),
     /// A request may go on: every content before it is sent.
     Barrier(Barrier),
+}
+
+/// A large content that waits.
+#[derive(Debug)]
+struct Waiting {
+    path: EntryPath,
+    /// Which file was there, where that is known.
+    inode: Option<Inode>,
+    is_essential: bool,
+    /// How often something that came later went before it.
+    overtaken: u32,
+}
+
+impl Waiting {
+    /// Whether a content of priority 1 may go before it that takes the place of the file `replaced`. That has to be there under
+    /// its new name before; what is not known may be just that.
+    fn lets_pass(&self, replaced: Option<Inode>) -> bool {
+        let is_another = self.inode.is_some() && self.inode != replaced;
+        !self.is_essential && is_another && self.overtaken < OVERTAKINGS
+    }
 }
 
 /// A large file under way.
@@ -75,9 +102,10 @@ enum Job<F> {
     Send(Box<Sending<F>>),
 }
 
-impl<F> Default for Bulk<F> {
-    fn default() -> Self {
+impl<F: Source> Bulk<F> {
+    pub(super) fn new(priorities: Priorities) -> Self {
         Self {
+            priorities,
             job: None,
             waiting: VecDeque::new(),
             paths: BTreeSet::new(),
@@ -90,9 +118,7 @@ impl<F> Default for Bulk<F> {
             bases: Bases::default(),
         }
     }
-}
 
-impl<F: Source> Bulk<F> {
     /// Takes a barrier in where something has to be sent before it; gives it back where nothing has.
     pub(super) fn hold(&mut self, mut barrier: Barrier) -> Option<Barrier> {
         if self.waiting.is_empty() && self.live_job().is_none() {
@@ -149,31 +175,67 @@ impl<F: Source> Bulk<F> {
     pub(super) fn push_front(&mut self, path: EntryPath, inode: Option<Inode>) {
         if !self.paths.insert(path.clone()) {
             self.waiting
-                .retain(|turn| !matches!(turn, Turn::Content(waiting, _) if *waiting == path));
+                .retain(|turn| !matches!(turn, Turn::Content(waiting) if waiting.path == path));
         }
-        self.waiting.push_front(Turn::Content(path, inode));
+        let turn = self.turn(path, inode);
+        self.waiting.push_front(turn);
     }
 
+    /// Behind all that waits.
     pub(super) fn push(&mut self, path: &EntryPath, inode: Option<Inode>) {
         if self.paths.insert(path.clone()) {
-            self.waiting.push_back(Turn::Content(path.clone(), inode));
+            let turn = self.turn(path.clone(), inode);
+            self.waiting.push_back(turn);
         }
+    }
+
+    /// The file of `inode` takes the place of the one announced at `path`, `replaced`. What is essential goes before what is not,
+    /// but not before anything that a barrier waits for.
+    pub(super) fn push_by_priority(&mut self, path: &EntryPath, inode: Inode, replaced: Option<Inode>) {
+        if !self.priorities.is_essential(path) {
+            return self.push(path, Some(inode));
+        }
+        if !self.paths.insert(path.clone()) {
+            return;
+        }
+        let lets_pass = |turn: &&Turn| match turn {
+            Turn::Content(waiting) => waiting.lets_pass(replaced),
+            Turn::Barrier(_) => false,
+        };
+        let overtaken = self.waiting.iter().rev().take_while(lets_pass).count();
+        let place = self.waiting.len() - overtaken;
+        for turn in self.waiting.range_mut(place..) {
+            if let Turn::Content(waiting) = turn {
+                waiting.overtaken += 1;
+            }
+        }
+        let turn = self.turn(path.clone(), Some(inode));
+        self.waiting.insert(place, turn);
+    }
+
+    fn turn(&self, path: EntryPath, inode: Option<Inode>) -> Turn {
+        Turn::Content(Waiting {
+            is_essential: self.priorities.is_essential(&path),
+            path,
+            inode,
+            overtaken: 0,
+        })
     }
 
     /// Where the file of `inode` waits to be read, or is being read.
     pub(super) fn places(&self, inode: Inode) -> impl Iterator<Item = &EntryPath> {
         let job = self.job.as_ref().filter(move |job| job.inode() == inode);
         let waiting = self.waiting.iter().filter_map(move |turn| match turn {
-            Turn::Content(path, Some(waiting)) if *waiting == inode => Some(path),
-            Turn::Content(..) | Turn::Barrier(_) => None,
+            Turn::Content(waiting) if waiting.inode == Some(inode) => Some(&waiting.path),
+            Turn::Content(_) | Turn::Barrier(_) => None,
         });
         job.map(Job::path).into_iter().chain(waiting)
     }
 
     fn next(&mut self) -> Option<Turn> {
         let turn = self.waiting.pop_front()?;
-        if let Turn::Content(path, _) = &turn {
-            self.paths.remove(path);
+        if let Turn::Content(waiting) = &turn {
+            self.paths.remove(&waiting.path);
         }
         Some(turn)
     }
@@ -375,7 +437,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 .job
                 .as_ref()
                 .is_some_and(|job| job.target().is_none() && job.path() == path) => {}
-            None => active.bulk.push(path, Some(seen.stamp.inode())),
+            None => {
+                let announced = self.index.get(path).map(|known| known.seen.stamp.inode());
+                active.bulk.push_by_priority(path, seen.stamp.inode(), announced);
+            }
         }
         self.look_at_names_with(path, &seen.stamp);
         Ok(Looked::Later)
@@ -418,8 +483,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                     self.reach_barrier(barrier);
                 }
             },
-            Some(Turn::Content(path, waited)) if self.waits_behind(&path, waited) => {}
-            Some(Turn::Content(path, _)) => self.examine_or_retry(path, Place::Bulk, now),
+            Some(Turn::Content(waiting)) if self.waits_behind(&waiting.path, waiting.inode) => {}
+            Some(Turn::Content(waiting)) => self.examine_or_retry(waiting.path, Place::Bulk, now),
         }
         self.content_has_ended(now);
     }

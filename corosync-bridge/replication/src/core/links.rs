@@ -284,8 +284,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     /// wait with it, whatever they are names of when their turn comes.
     pub(super) fn look_at_names_with(&mut self, path: &EntryPath, stamp: &Stamp) {
         if let Some(active) = &mut self.active {
+            let inode = stamp.inode();
             for name in self.index.names(stamp).filter(|name| *name != path) {
-                active.bulk.push(name, Some(stamp.inode()));
+                active.bulk.push_by_priority(name, inode, Some(inode));
             }
         }
     }

@@ -236,6 +236,10 @@ impl<F> Queue<F> {
         }
     }
 
+    pub(super) fn priorities(&self) -> &Priorities {
+        &self.priorities
+    }
+
     /// One with nothing in it, for the same paths.
     pub(super) fn emptied(&self) -> Self {
         Self::new(self.priorities.clone())
