@@ -78,6 +78,7 @@ mod roles;
 mod schedule;
 mod session;
 mod signing;
+mod suspects;
 mod switches;
 mod telling;
 mod time;
@@ -461,7 +462,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             applied: Applied::default(),
             agreed,
             offered_roots,
-            offers: Offers::default(),
+            offers: Offers::new(essential.priorities().clone()),
             intake: Intake::default(),
             peers: Peers::default(),
             outbox: Outbox::default(),

@@ -11,8 +11,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::essential::Priorities;
 use super::handing_over::Sending;
 use super::owed::Owed;
+use super::suspects::Suspects;
 use super::{Core, Topic};
 use crate::agreed::Version;
 use crate::digest::Hasher;
@@ -43,7 +45,7 @@ pub(super) struct Offers<F> {
     unsearched: VecDeque<EntryPath>,
     search: Option<(EntryPath, Scan<F>)>,
     /// May differ from what was agreed.
-    pub(super) suspects: BTreeSet<EntryPath>,
+    pub(super) suspects: Suspects,
     /// Suspects that come before all others: what was in a directory that is gone, the deepest first.
     gone: VecDeque<EntryPath>,
     /// Offered, by name.
@@ -96,15 +98,15 @@ pub(super) enum OfferStep {
     Finish,
 }
 
-impl<F> Default for Offers<F> {
-    fn default() -> Self {
+impl<F: Source> Offers<F> {
+    pub(super) fn new(priorities: Priorities) -> Self {
         Self {
             open: false,
             round: (0, None),
             claims: false,
             unsearched: VecDeque::new(),
             search: None,
-            suspects: BTreeSet::new(),
+            suspects: Suspects::new(priorities),
             gone: VecDeque::new(),
             offered: BTreeMap::new(),
             waiting: BTreeSet::new(),
@@ -122,9 +124,7 @@ impl<F> Default for Offers<F> {
             claimed: false,
         }
     }
-}
 
-impl<F: Source> Offers<F> {
     pub(super) fn deadline(&self) -> Option<Duration> {
         let silent_until = self.sending.as_ref().and_then(Sending::awaits);
         let times = [self.retry_at, self.paused_until, silent_until];
@@ -141,7 +141,7 @@ impl<F: Source> Offers<F> {
                 self.owed.again.extend(self.later.iter().cloned());
                 self.owed.searches_again.extend(self.search_later.iter().cloned());
             }
-            self.suspects.append(&mut self.later);
+            self.suspects.extend(std::mem::take(&mut self.later));
             self.unsearched.extend(std::mem::take(&mut self.search_later));
         }
     }
@@ -249,7 +249,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.problems.clear_offers();
         self.offers = Offers {
             round: (self.offers.round.0 + 1, None),
-            ..Offers::default()
+            ..Offers::new(self.essential.priorities().clone())
         };
     }
 
@@ -370,8 +370,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let offers = &self.offers;
         offers
             .suspects
-            .iter()
-            .find(|path| !offers.waiting.contains(path) && self.can_offer(path))
+            .next(|path| !offers.waiting.contains(path) && self.can_offer(path))
     }
 
     pub(super) fn offer_step(&mut self, step: OfferStep, now: Duration) {
