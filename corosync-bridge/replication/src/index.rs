@@ -7,7 +7,7 @@ use crate::EntryPath;
 use crate::digest::{Digest, Hasher};
 use crate::digest_log;
 use crate::entry::{Kind, Known, Stamp};
-use crate::inodes::Inodes;
+use crate::inodes::{Inode, Inodes};
 use crate::undurable::Undurable;
 use crate::wire::Range;
 
@@ -109,6 +109,11 @@ impl Index {
     /// Paths at which the inode of `stamp` is remembered, in order, of those inodes that are remembered so.
     pub(crate) fn names(&self, stamp: &Stamp) -> impl Iterator<Item = &EntryPath> {
         self.inodes.names(stamp)
+    }
+
+    /// The same of an inode by its number.
+    pub(crate) fn names_of(&self, inode: Inode) -> impl Iterator<Item = &EntryPath> {
+        self.inodes.names_of(inode)
     }
 
     /// Paths of all files that have several, in order.

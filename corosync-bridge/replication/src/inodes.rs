@@ -42,7 +42,11 @@ impl Inodes {
 
     /// Names of the inode of `stamp`, in order.
     pub(crate) fn names(&self, stamp: &Stamp) -> impl Iterator<Item = &EntryPath> {
-        self.names.get(&stamp.inode()).into_iter().flatten()
+        self.names_of(stamp.inode())
+    }
+
+    pub(crate) fn names_of(&self, inode: Inode) -> impl Iterator<Item = &EntryPath> {
+        self.names.get(&inode).into_iter().flatten()
     }
 
     /// Names of all files that have several, in order.

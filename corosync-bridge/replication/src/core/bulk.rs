@@ -222,14 +222,14 @@ impl<F: Source> Bulk<F> {
         })
     }
 
-    /// Where the file of `inode` waits to be read, or is being read.
-    pub(super) fn places(&self, inode: Inode) -> impl Iterator<Item = &EntryPath> {
-        let job = self.job.as_ref().filter(move |job| job.inode() == inode);
-        let waiting = self.waiting.iter().filter_map(move |turn| match turn {
-            Turn::Content(waiting) if waiting.inode == Some(inode) => Some(&waiting.path),
-            Turn::Content(_) | Turn::Barrier(_) => None,
+    /// The files that wait to be read, or are being read, and where they are.
+    pub(super) fn files(&self) -> impl Iterator<Item = (&EntryPath, Inode)> {
+        let job = self.job.as_ref().map(|job| (job.path(), job.inode()));
+        let waiting = self.waiting.iter().filter_map(|turn| match turn {
+            Turn::Content(waiting) => Some((&waiting.path, waiting.inode?)),
+            Turn::Barrier(_) => None,
         });
-        job.map(Job::path).into_iter().chain(waiting)
+        job.into_iter().chain(waiting)
     }
 
     fn next(&mut self) -> Option<Turn> {

@@ -12,7 +12,7 @@ use super::Core;
 use super::active::{Active, Place};
 use crate::EntryPath;
 use crate::coverage::Direction;
-use crate::entry::{Found, Kind, Known, Stamp};
+use crate::entry::{Body, Found, Kind, Known, Stamp};
 use crate::state::StateStore;
 use crate::tree::{Inspection, Tree, TreeError};
 use crate::wire::Operation;
@@ -94,20 +94,28 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         Ok(())
     }
 
-    /// What was announced at `path` and is gone may wait for its turn to be read elsewhere, where it was not announced yet. Returns
-    /// whether it does: it is not told as gone until then.
+    /// What was announced at `path`, or in it, may wait for its turn to be read elsewhere, where it was not announced yet. Returns
+    /// whether it does: nothing takes it away from there until then.
     pub(super) fn waits_to_be_read(&mut self, path: &EntryPath) -> bool {
-        let stamp = self.index.get(path).map(|known| known.seen.stamp);
-        let Some((active, stamp)) = self.active.as_mut().zip(stamp) else {
-            return false;
-        };
-        let is_new = |place: &EntryPath| !self.index.names(&stamp).any(|name| name == place);
-        let waits = active.bulk.places(stamp.inode()).any(is_new);
-        if waits {
+        let waits = self.is_read_elsewhere(path);
+        if let Some(active) = self.active.as_mut().filter(|_| waits) {
             // Behind it, and nothing there is to be read.
             active.bulk.push(path, None);
         }
         waits
+    }
+
+    /// The same, and nothing more. Where a Passive has it under another name as well nobody has to wait: the others may wait for
+    /// this one.
+    fn is_read_elsewhere(&self, path: &EntryPath) -> bool {
+        let announced = self.index.get(path).map(|known| known.seen.stamp.inode());
+        let is_here = |name: &EntryPath| name == path || name.is_beneath(path);
+        let mut files = self.active.iter().flat_map(|active| active.bulk.files());
+        files.any(|(place, inode)| {
+            let mut names = self.index.names_of(inode).peekable();
+            let is_from_here = announced == Some(inode) || names.peek().is_some();
+            is_from_here && names.all(is_here) && !is_here(place)
+        })
     }
 
     /// Something was `found` at `path` that may not be what was announced there as `known`: that may have been moved, or a directory
@@ -126,6 +134,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let is_followed = self.coverage.rule(path).direction == Direction::ActiveToPassive;
         let replaced = known.filter(is_another).filter(|_| is_followed);
         let inodes = self.replaced(path, Some(found));
+        // What is in a directory waits as it is gone itself.
+        let takes_away = replaced.is_some() && found.body != Body::Directory;
+        let is_read_elsewhere = place == Place::Bulk && takes_away && self.is_read_elsewhere(path);
         let Some(active) = &mut self.active else {
             return false;
         };
@@ -138,9 +149,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             (Place::Queue, None) if is_gone_above => {
                 active.queue.push_gone(path.clone(), Place::Replaced, inodes);
             }
-            (Place::Bulk, _) if is_gone_above => {
+            (Place::Bulk, _) if is_gone_above || is_read_elsewhere => {
                 active.miss(place);
                 active.queue.push_gone(path.clone(), Place::Replaced, inodes);
+            }
+            // What is in a directory waits as it is gone itself.
+            (Place::Replaced, Some(_)) if found.body != Body::Directory => {
+                return self.waits_to_be_read(path);
             }
             (Place::Queue | Place::Replaced | Place::Bulk | Place::Gone | Place::Lost, _) => return false,
         }
