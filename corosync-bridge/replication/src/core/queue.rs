@@ -72,6 +72,8 @@ struct Wait {
     /// What had been missed in the line when it began to wait.
     missed: u64,
     put_off: u8,
+    /// How often it waited for what waits for a directory above that: each may wait for the other.
+    behind_beneath: u8,
 }
 
 impl Wait {
@@ -80,6 +82,7 @@ impl Wait {
         Self {
             missed: 0,
             put_off: PUT_OFF,
+            behind_beneath: 0,
         }
     }
 
@@ -87,6 +90,15 @@ impl Wait {
     fn put_off(self, missed: u64) -> Option<Self> {
         let is_put_off = self.missed < missed && self.put_off < PUT_OFF;
         is_put_off.then(|| self.once_more())
+    }
+
+    /// How it waits on, unless it has waited long enough, for what waits for a directory above that.
+    fn behind_beneath(self) -> Option<Self> {
+        let behind_beneath = self.behind_beneath + 1;
+        (behind_beneath <= PUT_OFF).then_some(Self {
+            behind_beneath,
+            ..self
+        })
     }
 
     /// How it waits on for what is put off before it.
@@ -190,6 +202,8 @@ pub(super) struct Queue<F> {
     /// The first number among what is gone and was put off since the last such word: what was found gone after that may be what is
     /// there now, under its name before, and must not be told as gone before that is told.
     put_off_from: Option<u64>,
+    /// What else is gone and was put off since then, because a directory above it is gone. The same holds, but for that directory.
+    beneath: Vec<(u64, EntryPath)>,
     /// Counts what was found gone.
     found_gone: u64,
     /// From which number on barriers wait for what is looked at now, where it is gone: what waited so before keeps its number.
@@ -230,6 +244,7 @@ impl<F> Queue<F> {
             any_link: false,
             untold: Vec::new(),
             put_off_from: None,
+            beneath: Vec::new(),
             found_gone: 0,
             in_hand: 0,
             missed: 0,
@@ -446,6 +461,7 @@ impl<F> Queue<F> {
     /// Everything that changed before now was told.
     pub(super) fn catch_up(&mut self) {
         self.put_off_from = None;
+        self.beneath.clear();
         // What was put off keeps its place before what was found gone later.
         self.untold.sort_by_key(|item| match item {
             Item::Gone(gone) => gone.number,
@@ -578,7 +594,9 @@ impl<F> Queue<F> {
             return None;
         }
         if self.is_gone_above(&gone.path) {
-            self.wait_on(gone, missing.wait);
+            let wait = missing.wait;
+            self.beneath.push((gone.number, gone.path.clone()));
+            self.wait_on(gone, wait);
             return None;
         }
         if let Some(wait) = self.is_put_off(missing) {
@@ -586,6 +604,10 @@ impl<F> Queue<F> {
                 self.put_off_from
                     .map_or(gone.number, |from| from.min(gone.number)),
             );
+            self.wait_on(gone, wait);
+            return None;
+        }
+        if let Some(wait) = self.waits_for_beneath(&gone.path, missing) {
             self.wait_on(gone, wait);
             return None;
         }
@@ -616,6 +638,13 @@ impl<F> Queue<F> {
             missing.heard = false;
         }
         self.untold.push(Item::Gone(gone.clone()));
+    }
+
+    /// How what is gone at `path` waits on for what was found gone before it, in another directory that is gone.
+    fn waits_for_beneath(&self, path: &EntryPath, missing: &Missing) -> Option<Wait> {
+        let mut beneath = self.beneath.iter();
+        let waits = beneath.any(|(number, other)| *number < missing.number && !other.is_beneath(path));
+        waits.then(|| missing.wait.behind_beneath()).flatten()
     }
 
     /// Whether something that was found gone, up to this number, may yet have been moved.
@@ -743,6 +772,18 @@ mod tests {
         queue.push_path(path("/o/after"));
         let popped = rest(&mut queue);
         assert_eq!(popped, ["/e/before", "/o/before", "gone /e/gone", "/o/after"]);
+    }
+
+    #[test]
+    fn what_was_found_gone_waits_for_what_waits_for_another_directory() {
+        let mut queue = queue(false);
+        for at in ["/o/d/1", "/o/2", "/o/d"] {
+            queue.push_gone(path(at), Place::Gone, Replaced::default());
+        }
+        queue.catch_up();
+        assert_eq!(rest(&mut queue), ["gone /o/d"]);
+        queue.catch_up();
+        assert_eq!(rest(&mut queue), ["gone /o/d/1", "gone /o/2"]);
     }
 
     #[test]
