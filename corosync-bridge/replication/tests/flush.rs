@@ -42,7 +42,8 @@ fn a_flush_does_not_wait_for_files_that_are_written_all_the_time() {
 
 #[test]
 fn a_flush_does_not_wait_for_directories_that_are_made_anew_all_the_time() {
-    flush_while(2000, |pair: &mut Pair, turn| {
+    // Some 440 each time that it is put off, and four times that.
+    flush_while(4000, |pair: &mut Pair, turn| {
         let directory = format!("/s/d{}", turn % 3);
         let tell = |pair: &mut Pair| {
             let core = &mut pair.nodes.get_mut(&A).unwrap().core;
