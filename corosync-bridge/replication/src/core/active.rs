@@ -579,7 +579,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if let Some(active) = &mut self.active {
             active.miss(place);
         }
-        if matches!(place, Place::Gone | Place::Lost) && self.waits_to_be_read(path) {
+        if matches!(place, Place::Gone | Place::Lost) && self.waits_to_be_read(path, place, None) {
             return Looked::Later;
         }
         let inodes = self.replaced(path, None);

@@ -518,7 +518,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if let Some(active) = self.active.as_mut().filter(|_| !is_there) {
             active.miss(Place::Bulk);
         }
-        is_gone && self.waits_to_be_read(path)
+        is_gone && self.waits_to_be_read(path, Place::Gone, None)
     }
 
     /// Begins with a large content whose turn has come. One that was announced before, here or elsewhere, may be the

@@ -42,11 +42,17 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         })
     }
 
-    /// All names that are known of the file at `path`, however they are replicated; that one alone where it has no others.
+    /// The names that are known of the file at `path` and replicated as that one is, that one among them. Those that are replicated
+    /// otherwise are files of their own for others.
     pub(super) fn names_known(&self, path: &EntryPath) -> Vec<EntryPath> {
+        let rule = self.coverage.rule(path);
         let linked = self.index.get(path).filter(|known| known.linked);
         let names = linked.map(|known| self.index.names(&known.seen.stamp));
-        let mut names: BTreeSet<EntryPath> = names.into_iter().flatten().cloned().collect();
+        let alike = names
+            .into_iter()
+            .flatten()
+            .filter(|name| self.coverage.rule(name) == rule);
+        let mut names: BTreeSet<EntryPath> = alike.cloned().collect();
         names.insert(path.clone());
         names.into_iter().collect()
     }

@@ -13,6 +13,7 @@ use super::active::{Active, Place};
 use crate::EntryPath;
 use crate::coverage::Direction;
 use crate::entry::{Body, Found, Kind, Known, Stamp};
+use crate::inodes::Inode;
 use crate::state::StateStore;
 use crate::tree::{Inspection, Tree, TreeError};
 use crate::wire::Operation;
@@ -96,25 +97,28 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     /// What was announced at `path`, or in it, may wait for its turn to be read elsewhere, where it was not announced yet. Returns
     /// whether it does: nothing takes it away from there until then.
-    pub(super) fn waits_to_be_read(&mut self, path: &EntryPath) -> bool {
-        let waits = self.is_read_elsewhere(path);
+    pub(super) fn waits_to_be_read(&mut self, path: &EntryPath, place: Place, found: Option<Inode>) -> bool {
+        let waits = self.is_read_elsewhere(path, place);
         if let Some(active) = self.active.as_mut().filter(|_| waits) {
-            // Behind it, and nothing there is to be read.
-            active.bulk.push(path, None);
+            // Behind it. What was `found` there instead may have left another path for it, which has to wait as well.
+            active.bulk.push(path, found);
         }
         waits
     }
 
     /// The same, and nothing more. Where a Passive has it under another name as well nobody has to wait: the others may wait for
-    /// this one.
-    fn is_read_elsewhere(&self, path: &EntryPath) -> bool {
+    /// this one. What is gone waits once, wherever that is; after that, and what is replaced, only for what is replicated otherwise
+    /// there: of anything else it was told that it was moved, and a flush waits for no more than it has to.
+    fn is_read_elsewhere(&self, path: &EntryPath, waited: Place) -> bool {
+        let rule = self.coverage.rule(path);
         let announced = self.index.get(path).map(|known| known.seen.stamp.inode());
         let is_here = |name: &EntryPath| name == path || name.is_beneath(path);
         let mut files = self.active.iter().flat_map(|active| active.bulk.files());
         files.any(|(place, inode)| {
             let mut names = self.index.names_of(inode).peekable();
             let is_from_here = announced == Some(inode) || names.peek().is_some();
-            is_from_here && names.all(is_here) && !is_here(place)
+            let counts = waited == Place::Gone || self.coverage.rule(place) != rule;
+            counts && is_from_here && names.all(is_here) && !is_here(place)
         })
     }
 
@@ -136,7 +140,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let inodes = self.replaced(path, Some(found));
         // What is in a directory waits as it is gone itself.
         let takes_away = replaced.is_some() && found.body != Body::Directory;
-        let is_read_elsewhere = place == Place::Bulk && takes_away && self.is_read_elsewhere(path);
+        let is_read_elsewhere = place == Place::Bulk && takes_away && self.is_read_elsewhere(path, place);
         let Some(active) = &mut self.active else {
             return false;
         };
@@ -154,8 +158,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 active.queue.push_gone(path.clone(), Place::Replaced, inodes);
             }
             // What is in a directory waits as it is gone itself.
-            (Place::Replaced, Some(_)) if found.body != Body::Directory => {
-                return self.waits_to_be_read(path);
+            (Place::Replaced | Place::Gone | Place::Lost, Some(_)) if found.body != Body::Directory => {
+                return self.waits_to_be_read(path, place, inodes.found);
             }
             (Place::Queue | Place::Replaced | Place::Bulk | Place::Gone | Place::Lost, _) => return false,
         }
