@@ -153,12 +153,40 @@ pub(super) struct Gone {
 struct Missing {
     place: Place,
     number: u64,
-    /// From which number on barriers wait for it.
-    awaited_from: u64,
+    awaited: Awaited,
     wait: Wait,
     /// What the kernel had to tell when it was found gone was told.
     heard: bool,
     inodes: Replaced,
+}
+
+/// Which barriers wait for something that is gone: those that were told once so much had been found gone.
+#[derive(Debug, Clone, Copy)]
+struct Awaited {
+    from: u64,
+    /// How often it has waited on since. Where directories are made anew all the time, what is in them does so for good.
+    times: u8,
+}
+
+impl Awaited {
+    /// What is found gone as the one of this number, or later.
+    fn from(number: u64) -> Self {
+        Self {
+            from: number,
+            times: 0,
+        }
+    }
+
+    /// It waits on, or is found gone again, as the one of this number. The barriers that waited for it do so too, for some times.
+    fn once_more(self, number: u64) -> Self {
+        if self.from >= number || self.times >= PUT_OFF {
+            return Self::from(number);
+        }
+        Self {
+            times: self.times + 1,
+            ..self
+        }
+    }
 }
 
 /// What was announced at a path, and what was found there instead.
@@ -207,7 +235,7 @@ pub(super) struct Queue<F> {
     /// Counts what was found gone.
     found_gone: u64,
     /// From which number on barriers wait for what is looked at now, where it is gone: what waited so before keeps its number.
-    in_hand: u64,
+    in_hand: Awaited,
     /// Counts what was told of and was gone when it was looked at.
     missed: u64,
 }
@@ -246,7 +274,7 @@ impl<F> Queue<F> {
             put_off_from: None,
             beneath: Vec::new(),
             found_gone: 0,
-            in_hand: 0,
+            in_hand: Awaited::from(1),
             missed: 0,
         }
     }
@@ -319,7 +347,9 @@ impl<F> Queue<F> {
 
     fn await_word_of(&mut self, path: EntryPath, place: Place, inodes: Replaced, wait: Wait) {
         if let Some(missing) = self.gone.get_mut(&path) {
-            missing.awaited_from = self.in_hand.min(missing.awaited_from);
+            if self.in_hand.from < missing.awaited.from {
+                missing.awaited = self.in_hand.once_more(missing.number);
+            }
             let before = std::mem::replace(&mut missing.inodes, inodes);
             self.forget_found(&path, before);
             self.note_found(&path, inodes);
@@ -348,7 +378,7 @@ impl<F> Queue<F> {
         let missing = Missing {
             place,
             number,
-            awaited_from: self.in_hand.min(number),
+            awaited: self.in_hand.once_more(number),
             wait,
             heard: false,
             inodes,
@@ -406,7 +436,7 @@ impl<F> Queue<F> {
 
     fn take_in_hand_from(&mut self, lane: Lane) {
         self.lane = lane;
-        self.in_hand = self.found_gone + 1;
+        self.in_hand = Awaited::from(self.found_gone + 1);
     }
 
     /// Something is at `path` again that is announced there.
@@ -597,6 +627,10 @@ impl<F> Queue<F> {
             let wait = missing.wait;
             self.beneath.push((gone.number, gone.path.clone()));
             self.wait_on(gone, wait);
+            let number = self.found_gone + 1;
+            if let Some(missing) = self.gone.get_mut(&gone.path) {
+                missing.awaited = missing.awaited.once_more(number);
+            }
             return None;
         }
         if let Some(wait) = self.is_put_off(missing) {
@@ -627,7 +661,7 @@ impl<F> Queue<F> {
             }
         };
         let missing = self.forget_gone(&next.path);
-        self.in_hand = missing.map_or(self.in_hand, |missing| missing.awaited_from);
+        self.in_hand = missing.map_or(self.in_hand, |missing| missing.awaited);
         Some(next)
     }
 
@@ -650,7 +684,7 @@ impl<F> Queue<F> {
     /// Whether something that was found gone, up to this number, may yet have been moved.
     fn waits_for_gone(&self, number: u64) -> bool {
         let mut gone = self.gone.values();
-        gone.any(|missing| missing.awaited_from <= number)
+        gone.any(|missing| missing.awaited.from <= number)
     }
 
     /// What comes after all that was told.
@@ -784,6 +818,20 @@ mod tests {
         assert_eq!(rest(&mut queue), ["gone /o/d"]);
         queue.catch_up();
         assert_eq!(rest(&mut queue), ["gone /o/d/1", "gone /o/2"]);
+    }
+
+    #[test]
+    fn a_barrier_waits_some_times_for_what_is_in_a_directory_that_is_made_anew_all_the_time() {
+        let mut queue = queue(false);
+        queue.push_gone(path("/o/d/1"), Place::Replaced, Replaced::default());
+        queue.push_barrier(Barrier::new(1));
+        let mut is_reached = || {
+            queue.push_gone(path("/o/d"), Place::Replaced, Replaced::default());
+            queue.catch_up();
+            rest(&mut queue).contains(&"barrier 1".to_owned())
+        };
+        let waited = (0..100).take_while(|_| !is_reached()).count();
+        assert_eq!(waited, usize::from(PUT_OFF));
     }
 
     #[test]
