@@ -8,7 +8,7 @@ mod bases;
 mod sending;
 mod survey;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::active::{Active, Looked, Place};
@@ -48,6 +48,8 @@ pub(super) struct Bulk<F> {
     waiting: VecDeque<Turn>,
     /// The paths in `waiting`.
     paths: BTreeSet<EntryPath>,
+    /// How many of them each directory holds.
+    directories: BTreeMap<EntryPath, usize>,
     /// Counts what was gone when its turn came.
     missed: u64,
     /// Steps that small changes took since the last one for anything large.
@@ -109,6 +111,7 @@ impl<F: Source> Bulk<F> {
             job: None,
             waiting: VecDeque::new(),
             paths: BTreeSet::new(),
+            directories: BTreeMap::new(),
             missed: 0,
             live_steps: 0,
             comparison_is_next: false,
@@ -149,9 +152,30 @@ impl<F: Source> Bulk<F> {
     }
 
     fn holds_content_in(&self, directory: &EntryPath) -> bool {
-        let live = self.live_job().map(Job::path).into_iter();
-        live.chain(&self.paths)
-            .any(|path| path.parent().as_ref() == Some(directory))
+        let sent = self.live_job().and_then(|job| job.path().parent());
+        sent.as_ref() == Some(directory) || self.directories.contains_key(directory)
+    }
+
+    /// Something waits at `path` from now on. Returns whether nothing did.
+    fn note_waiting(&mut self, path: &EntryPath) -> bool {
+        let is_new = self.paths.insert(path.clone());
+        if let Some(directory) = path.parent().filter(|_| is_new) {
+            *self.directories.entry(directory).or_default() += 1;
+        }
+        is_new
+    }
+
+    fn forget_waiting(&mut self, path: &EntryPath) {
+        let was_there = self.paths.remove(path);
+        if let Some(directory) = path.parent().filter(|_| was_there) {
+            let left = self.directories.get_mut(&directory).map(|held| {
+                *held -= 1;
+                *held
+            });
+            if left == Some(0) {
+                self.directories.remove(&directory);
+            }
+        }
     }
 
     /// Directories that wait for nothing any more.
@@ -173,7 +197,7 @@ impl<F: Source> Bulk<F> {
 
     /// Also where it waits already: barriers that it was told before must not overtake it.
     pub(super) fn push_front(&mut self, path: EntryPath, inode: Option<Inode>) {
-        if !self.paths.insert(path.clone()) {
+        if !self.note_waiting(&path) {
             self.waiting
                 .retain(|turn| !matches!(turn, Turn::Content(waiting) if waiting.path == path));
         }
@@ -183,7 +207,7 @@ impl<F: Source> Bulk<F> {
 
     /// Behind all that waits.
     pub(super) fn push(&mut self, path: &EntryPath, inode: Option<Inode>) {
-        if self.paths.insert(path.clone()) {
+        if self.note_waiting(path) {
             let turn = self.turn(path.clone(), inode);
             self.waiting.push_back(turn);
         }
@@ -195,7 +219,7 @@ impl<F: Source> Bulk<F> {
         if !self.priorities.is_essential(path) {
             return self.push(path, Some(inode));
         }
-        if !self.paths.insert(path.clone()) {
+        if !self.note_waiting(path) {
             return;
         }
         let lets_pass = |turn: &&Turn| match turn {
@@ -235,7 +259,7 @@ impl<F: Source> Bulk<F> {
     fn next(&mut self) -> Option<Turn> {
         let turn = self.waiting.pop_front()?;
         if let Turn::Content(waiting) = &turn {
-            self.paths.remove(&waiting.path);
+            self.forget_waiting(&waiting.path);
         }
         Some(turn)
     }

@@ -1,8 +1,8 @@
 //! What a Passive must have before it may be promoted: everything of priority 1.
 //!
 //! It travels first: before other changes that wait ([`queue`](super::queue)), and in a comparison. There the Active says when
-//! all of it was sent, before it begins with the rest; from then on the Passive tells everyone that it has what is essential, as long as every later change of it could be
-//! applied. Where nothing has priority 1 nothing is essential, and only a copy that is in sync as a whole counts.
+//! all of it was sent, before it begins with the rest; from then on the Passive tells everyone that it has what is essential,
+//! as long as every later change of it could be applied. Where nothing has priority 1 nothing is essential, and only a copy that is in sync as a whole counts.
 
 use std::rc::Rc;
 
