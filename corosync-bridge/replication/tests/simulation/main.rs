@@ -22,6 +22,8 @@ mod unpacked;
 mod world;
 
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::ScopedJoinHandle;
 
 use world::{Tally, World};
 
@@ -38,47 +40,43 @@ fn number(name: &str) -> Option<u64> {
     })
 }
 
+/// Runs schedules, each from the next seed on, until all up to `end` are run or one fails, in whichever thread.
+fn run(next: &AtomicU64, end: u64) -> Tally {
+    let mut tally = Tally::default();
+    loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= end {
+            return tally;
+        }
+        let mut world = World::new(seed);
+        let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| world.run(STEPS)));
+        if let Err(cause) = outcome {
+            next.store(end, Ordering::Relaxed);
+            eprintln!("replay this schedule with BMC_SIM_SEED={seed}");
+            std::panic::resume_unwind(cause);
+        }
+        tally.add(&world.tally);
+    }
+}
+
 #[test]
 fn whatever_happens_nothing_acknowledged_is_lost_and_peace_brings_equal_copies() {
     let first = number("BMC_SIM_SEED");
     let count = number("BMC_SIM_COUNT").unwrap_or(if first.is_some() { 1 } else { SCHEDULES });
     let first = first.unwrap_or(0);
     let seeds = first..first + count;
+    let next = AtomicU64::new(seeds.start);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let tallies: Vec<Tally> = std::thread::scope(|scope| {
+        let run = || run(&next, seeds.end);
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+        let outcomes = threads.into_iter().map(ScopedJoinHandle::join);
+        outcomes
+            .map(|outcome| outcome.unwrap_or_else(|cause| std::panic::resume_unwind(cause)))
+            .collect()
+    });
     let mut total = Tally::default();
-    for seed in seeds.clone() {
-        let mut world = World::new(seed);
-        let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| world.run(STEPS)));
-        if let Err(cause) = outcome {
-            eprintln!("replay this schedule with BMC_SIM_SEED={seed}");
-            std::panic::resume_unwind(cause);
-        }
-        total.flushes += world.tally.flushes;
-        total.promotions += world.tally.promotions;
-        total.synced += world.tally.synced;
-        total.resumed += world.tally.resumed;
-        total.deposed += world.tally.deposed;
-        total.problems += world.tally.problems;
-        total.essential += world.tally.essential;
-        total.essential_stood += world.tally.essential_stood;
-        total.conflicts += world.tally.conflicts;
-        total.taken += world.tally.taken;
-        total.lost += world.tally.lost;
-        total.pieces += world.tally.pieces;
-        total.offered_copies += world.tally.offered_copies;
-        total.offered_holes += world.tally.offered_holes;
-        total.switched_off += world.tally.switched_off;
-        total.overtakes += world.tally.overtakes;
-        total.renames += world.tally.renames;
-        total.copies += world.tally.copies;
-        total.remade += world.tally.remade;
-        total.refused += world.tally.refused;
-        total.holes += world.tally.holes;
-        total.clocks_set += world.tally.clocks_set;
-        total.told += world.tally.told;
-        total.links += world.tally.links;
-        total.copied += world.tally.copied;
-        total.reused_inodes += world.tally.reused_inodes;
-    }
+    tallies.iter().for_each(|tally| total.add(tally));
     println!("schedules {seeds:?}: {total:?}");
     if seeds.end - seeds.start >= 100 {
         for (what, count) in [

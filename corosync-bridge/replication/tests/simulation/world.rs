@@ -341,6 +341,37 @@ pub(crate) struct Tally {
     pub(crate) copied: u64,
 }
 
+impl Tally {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.flushes += other.flushes;
+        self.promotions += other.promotions;
+        self.synced += other.synced;
+        self.resumed += other.resumed;
+        self.deposed += other.deposed;
+        self.problems += other.problems;
+        self.essential += other.essential;
+        self.essential_stood += other.essential_stood;
+        self.conflicts += other.conflicts;
+        self.taken += other.taken;
+        self.lost += other.lost;
+        self.pieces += other.pieces;
+        self.offered_copies += other.offered_copies;
+        self.offered_holes += other.offered_holes;
+        self.switched_off += other.switched_off;
+        self.overtakes += other.overtakes;
+        self.renames += other.renames;
+        self.copies += other.copies;
+        self.remade += other.remade;
+        self.refused += other.refused;
+        self.holes += other.holes;
+        self.clocks_set += other.clocks_set;
+        self.told += other.told;
+        self.links += other.links;
+        self.copied += other.copied;
+        self.reused_inodes += other.reused_inodes;
+    }
+}
+
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
