@@ -376,3 +376,28 @@ fn a_directory_that_is_replicated_otherwise_at_its_new_path_is_there_first() {
     pair.settle();
     assert!(!pair.nodes[&B].at("/s/d").exists());
 }
+
+#[test]
+fn a_large_file_is_at_its_new_path_before_a_directory_takes_its_place() {
+    for (from, to) in [("/s/one", "/z/moved"), ("/z/one", "/s/moved")] {
+        let mut pair = pair(Direction::ActiveToPassive);
+        let content = vec![1; LARGE_BYTES];
+        pair.write(A, from, &content);
+        pair.settle();
+        let [old, new] = [from, to].map(|at| pair.nodes[&A].at(at));
+        fs::rename(&old, new).unwrap();
+        fs::create_dir(&old).unwrap();
+        fs::write(old.join("within"), "1").unwrap();
+        let a = &mut pair.nodes.get_mut(&A).unwrap().core;
+        a.handle(&Event::Rescan(Path::new(from)), pair.now);
+        a.handle(&Event::Changed(Path::new(to)), pair.now);
+        let within = format!("{from}/within");
+        while pair.read(B, &within).is_none() {
+            assert!(pair.turn(), "it never came");
+            let copies = [from, to].map(|at| pair.read(B, at));
+            assert!(copies.contains(&Some(content.clone())), "it was nowhere");
+        }
+        pair.settle();
+        assert_eq!(pair.read(B, to), Some(content));
+    }
+}

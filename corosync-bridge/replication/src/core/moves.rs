@@ -138,8 +138,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let is_followed = self.coverage.rule(path).direction == Direction::ActiveToPassive;
         let replaced = known.filter(is_another).filter(|_| is_followed);
         let inodes = self.replaced(path, Some(found));
-        // What is in a directory waits as it is gone itself.
-        let takes_away = replaced.is_some() && found.body != Body::Directory;
+        // A directory that takes the place of one takes nothing away: what is in it waits as it is gone itself.
+        let takes_away =
+            replaced.is_some_and(|known| known.kind != Kind::Directory || found.body != Body::Directory);
         let is_read_elsewhere = place == Place::Bulk && takes_away && self.is_read_elsewhere(path, place);
         let Some(active) = &mut self.active else {
             return false;
@@ -157,8 +158,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 active.miss(place);
                 active.queue.push_gone(path.clone(), Place::Replaced, inodes);
             }
-            // What is in a directory waits as it is gone itself.
-            (Place::Replaced | Place::Gone | Place::Lost, Some(_)) if found.body != Body::Directory => {
+            (Place::Replaced | Place::Gone | Place::Lost, _) if takes_away => {
                 return self.waits_to_be_read(path, place, inodes.found);
             }
             (Place::Queue | Place::Replaced | Place::Bulk | Place::Gone | Place::Lost, _) => return false,
