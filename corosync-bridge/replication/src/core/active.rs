@@ -582,7 +582,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if matches!(place, Place::Gone | Place::Lost) && self.waits_to_be_read(path, place, None) {
             return Looked::Later;
         }
-        let inodes = self.replaced(path, None);
+        let inodes = self.gone(path);
         let Some(active) = &mut self.active else {
             return Looked::Done;
         };
@@ -741,17 +741,17 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
     }
 
-    /// What was announced at `path`, and what was found there instead.
-    pub(super) fn replaced(&self, path: &EntryPath, found: Option<&Found>) -> Replaced {
+    /// What was announced at `path`, where nothing was found instead.
+    fn gone(&self, path: &EntryPath) -> Replaced {
         Replaced {
             announced: self.index.get(path).map(|known| known.seen.stamp.inode()),
-            found: found.map(|found| found.seen.stamp.inode()),
+            found: None,
         }
     }
 
     /// Looks at an entry once more: it went between two looks.
     fn look_later(&mut self, path: &EntryPath, place: Place) {
-        let inodes = self.replaced(path, None);
+        let inodes = self.gone(path);
         let Some(active) = &mut self.active else { return };
         match place {
             Place::Queue => active.queue.push_front(vec![path.clone()]),

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::Core;
 use super::active::{Active, Place};
+use super::queue::Replaced;
 use crate::EntryPath;
 use crate::coverage::Direction;
 use crate::entry::{Body, Found, Kind, Known, Stamp};
@@ -137,7 +138,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         };
         let is_followed = self.coverage.rule(path).direction == Direction::ActiveToPassive;
         let replaced = known.filter(is_another).filter(|_| is_followed);
-        let inodes = self.replaced(path, Some(found));
+        let inodes = Replaced {
+            announced: known.map(|known| known.seen.stamp.inode()),
+            found: Some(found.seen.stamp.inode()),
+        };
         // A directory that takes the place of one takes nothing away: what is in it waits as it is gone itself.
         let takes_away =
             replaced.is_some_and(|known| known.kind != Kind::Directory || found.body != Body::Directory);
