@@ -135,6 +135,17 @@ impl Change {
         }
     }
 
+    /// What `later` wrote to the same file reached the disk before this name of it.
+    fn comes_after_content(&mut self, later: &Self) {
+        if let (Self::Name(_, name), Self::Name(_, node)) = (self, later) {
+            if name.is_same_file(node) {
+                let ctime = name.ctime;
+                name.clone_from(node);
+                name.ctime = ctime;
+            }
+        }
+    }
+
     /// What was written reaches `image` under the names that the file has there. Returns what is left: the name.
     fn apply_content(self, image: &mut Image) -> Self {
         match self {
@@ -446,6 +457,8 @@ impl Disk {
             }
             if unsynced.change.file().is_some_and(|file| files.contains(&file)) {
                 unsynced.change = unsynced.change.apply_content(&mut self.durable);
+                let earlier = kept.iter_mut().map(|unsynced: &mut Unsynced| &mut unsynced.change);
+                earlier.for_each(|change| change.comes_after_content(&unsynced.change));
             }
             kept.push(unsynced);
         }

@@ -1145,6 +1145,10 @@ impl World {
             .map(|(path, node)| (path.clone(), node.attributes.mtime.seconds as Version))
             .collect();
         disk.rename(&from, &to, attributes(self.version).mtime);
+        // A copy beside a Passive moves with its directory.
+        let copied = self.copied.iter().filter(|path| path.is_beneath(&from));
+        let copied: Vec<EntryPath> = copied.filter_map(|path| path.rebased(&from, &to)).collect();
+        self.copied.extend(copied);
         for (path, version) in moved {
             if let Some(path) = path.rebased(&from, &to) {
                 self.writes.entry(path).or_default().push((version, true));
