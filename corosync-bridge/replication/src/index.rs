@@ -65,7 +65,10 @@ impl Index {
 
     /// The same of what was found on the disk, by whoever it was written there.
     pub(crate) fn find(&mut self, path: EntryPath, known: Known) {
-        let is_same = |before: &Known| before.seen.stamp == known.seen.stamp && before.same_as(&known);
+        // Within one tick of a clock something else may have come and gone, and left the same stamp.
+        let is_same = |before: &Known| {
+            before.seen.settled && before.seen.stamp == known.seen.stamp && before.same_as(&known)
+        };
         if !self.get(&path).is_some_and(is_same) {
             self.undurable.note(&path);
         }
@@ -324,6 +327,17 @@ mod tests {
         index.miss(&path("/never-there"));
         let found = ["/a/d", "/a/new", "/a/z", "/never-there"].map(path);
         assert_eq!(undurable(&index), found);
+    }
+
+    #[test]
+    fn what_was_found_in_the_moment_of_its_change_may_not_be_durable_when_it_is_found_again() {
+        let mut unsettled = known(Kind::Directory);
+        unsettled.seen.settled = false;
+        let mut index = index();
+        index.insert(path("/a/d"), unsettled);
+        index.undurable.clear();
+        index.find(path("/a/d"), unsettled);
+        assert!(matches!(&index.undurable, Undurable::Paths(paths) if paths.len() == 1));
     }
 
     #[test]
