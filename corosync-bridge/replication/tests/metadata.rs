@@ -220,6 +220,36 @@ fn a_directory_that_is_moved_on_before_anybody_looks_is_moved() {
 }
 
 #[test]
+fn what_leaves_a_moved_directory_before_anybody_looks_is_never_missing() {
+    let mut pair = Pair::new();
+    pair.change(A, "/s/d", |path| {
+        fs::create_dir(path).unwrap();
+        fs::write(path.join("file"), "settings").unwrap();
+    });
+    pair.assert_alike();
+    let now = pair.now;
+    let [d, e, out] = ["/s/d", "/s/e", "/s/out"].map(|at| pair.nodes[&A].at(at));
+    fs::rename(&d, &e).unwrap();
+    let core = &mut pair.nodes.get_mut(&A).unwrap().core;
+    core.handle(&Event::Rescan(Path::new("/s/d")), now);
+    while core.has_work(now) {
+        core.work(now);
+    }
+    // The old path waits for the word, and the new one to be looked at.
+    core.handle(&Event::Rescan(Path::new("/s/e")), now);
+    core.handle(&Event::CaughtUp, now);
+    fs::rename(e.join("file"), &out).unwrap();
+    for at in ["/s/e/file", "/s/out"] {
+        core.handle(&Event::Changed(Path::new(at)), now);
+    }
+    while pair.turn() {
+        let copies = ["/s/d/file", "/s/e/file", "/s/out"].map(|at| pair.read(B, at));
+        assert!(copies.contains(&Some(b"settings".to_vec())), "it is nowhere");
+    }
+    pair.assert_alike();
+}
+
+#[test]
 fn a_renamed_directory_moves_and_nothing_in_it_is_sent_again() {
     let mut pair = pair_with_a_full_directory();
     let inode = fs::metadata(pair.nodes[&B].at("/s/d/e/large")).unwrap().ino();

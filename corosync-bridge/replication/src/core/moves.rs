@@ -31,19 +31,38 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         now: Duration,
     ) -> Result<bool, TreeError> {
         let stamp = &found.seen.stamp;
+        let is_moved = match self.directory_moved_to(path, stamp)? {
+            Some(from) => {
+                self.announce_move(&from, path, now);
+                true
+            }
+            None => false,
+        };
+        if !is_moved && self.held_something_elsewhere(path, stamp) {
+            // It was maybe moved on from here.
+            self.active.iter_mut().for_each(|active| active.miss(Place::Queue));
+        }
+        Ok(is_moved)
+    }
+
+    /// Where the directory at `path` was announced, if it was moved and still holds something of what it held there.
+    fn directory_moved_to(&mut self, path: &EntryPath, stamp: &Stamp) -> Result<Option<EntryPath>, TreeError> {
         let from = self.names_elsewhere(path, stamp, Kind::Directory).next().cloned();
         let Some(from) = from.filter(|_| self.may_rename()) else {
-            return Ok(false);
+            return Ok(None);
         };
         if self.is_at(&from, stamp)? {
-            return Ok(false);
+            return Ok(None);
         }
         let is_uniform = [path, &from].iter().all(|end| self.coverage.is_uniform(end));
         let is_moved = is_uniform && self.still_holds(&from, path)?;
-        if is_moved {
-            self.announce_move(&from, path, now);
-        }
-        Ok(is_moved)
+        Ok(is_moved.then_some(from))
+    }
+
+    /// Whether the directory at `path` was announced at another, with something in it.
+    fn held_something_elsewhere(&self, path: &EntryPath, stamp: &Stamp) -> bool {
+        let mut names = self.index.names(stamp);
+        names.any(|from| from != path && self.index.children(from).next().is_some())
     }
 
     /// The large file at `path`, which was found to be of `stamp`, waits for its turn to be read. If it was moved, it is told so
