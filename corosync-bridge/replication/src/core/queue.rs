@@ -407,19 +407,24 @@ impl<F> Queue<F> {
 
     /// Where what was announced at `path` was found, if that waits as well, or what comes before that in turn: told first, it is
     /// at its new path before it leaves the old one. None where all have changed their places in a circle.
-    fn comes_before(&self, path: &EntryPath) -> Option<&EntryPath> {
-        let is_found_at = |path: &EntryPath| {
-            let announced = self.gone.get(path)?.inodes.announced?;
-            self.found.get(&announced).filter(|found| *found != path)
-        };
-        let mut first = is_found_at(path)?;
-        for _ in 0..self.found.len() {
-            match is_found_at(first) {
+    fn comes_before(&self, path: &EntryPath) -> Option<EntryPath> {
+        let mut first = self.is_found_at(path)?;
+        // Each step leads from one that waits to another: more of them than wait lead around.
+        for _ in 0..self.gone.len() {
+            match self.is_found_at(&first) {
                 Some(before) => first = before,
-                None => return Some(first),
+                None => return Some(first).filter(|first| first != path),
             }
         }
         None
+    }
+
+    /// What waits where that was found which was announced at `path`: it, or a directory above it that comes first.
+    fn is_found_at(&self, path: &EntryPath) -> Option<EntryPath> {
+        let announced = self.gone.get(path)?.inodes.announced?;
+        let at = self.found.get(&announced).filter(|at| *at != path)?;
+        let first = self.topmost_gone_above(at).unwrap_or_else(|| at.clone());
+        (first != *path).then_some(first)
     }
 
     /// How what is gone at `path`, and was heard of, waits on where it has to.
@@ -446,8 +451,12 @@ impl<F> Queue<F> {
 
     /// Whether a directory above `path` waits because it is gone.
     pub(super) fn is_gone_above(&self, path: &EntryPath) -> bool {
-        let mut above = std::iter::successors(path.parent(), EntryPath::parent);
-        !self.gone.is_empty() && above.any(|above| self.gone.contains_key(&above))
+        !self.gone.is_empty() && self.topmost_gone_above(path).is_some()
+    }
+
+    fn topmost_gone_above(&self, path: &EntryPath) -> Option<EntryPath> {
+        let above = std::iter::successors(path.parent(), EntryPath::parent);
+        above.filter(|above| self.gone.contains_key(above)).last()
     }
 
     /// A name in `directory` came or went, or may have.
@@ -645,13 +654,12 @@ impl<F> Queue<F> {
             self.wait_on(gone, wait);
             return None;
         }
-        // What waits for a directory above it may wait for this one.
         let before = self.comes_before(&gone.path);
-        let before = before.filter(|path| !self.is_gone_above(path)).cloned();
         let next = match before.and_then(|path| Some((self.gone.get(&path)?, path))) {
             None => gone.clone(),
             Some((before, path)) => {
-                if !before.heard || self.is_put_off(before).is_some() {
+                let waits = self.is_put_off(before).or_else(|| self.waits_for_beneath(&path, before));
+                if !before.heard || waits.is_some() {
                     self.wait_on(gone, missing.wait);
                     return None;
                 }
@@ -818,6 +826,37 @@ mod tests {
         assert_eq!(rest(&mut queue), ["gone /o/d"]);
         queue.catch_up();
         assert_eq!(rest(&mut queue), ["gone /o/d/1", "gone /o/2"]);
+    }
+
+    #[test]
+    fn what_was_moved_into_a_directory_made_anew_is_there_before_it_leaves_its_old_path() {
+        let inode = |number| Some((1, number));
+        let mut queue = queue(false);
+        let moved = Replaced {
+            announced: inode(1),
+            found: None,
+        };
+        let over = Replaced {
+            announced: inode(2),
+            found: inode(1),
+        };
+        // Each of the two directories waits for what waits for the other.
+        queue.push_gone(path("/o/first/a"), Place::Gone, Replaced::default());
+        queue.push_gone(path("/o/moved"), Place::Gone, moved);
+        queue.push_gone(path("/o/second/x"), Place::Replaced, over);
+        for at in ["/o/second", "/o/first"] {
+            queue.push_gone(path(at), Place::Replaced, Replaced::default());
+        }
+        let mut popped = Vec::new();
+        while queue.is_behind() {
+            queue.catch_up();
+            popped.extend(rest(&mut queue));
+        }
+        let place = |at: &str| popped.iter().position(|popped| popped == at);
+        assert!(
+            place("gone /o/second/x") < place("gone /o/moved"),
+            "{popped:?}"
+        );
     }
 
     #[test]
