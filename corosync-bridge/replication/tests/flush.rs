@@ -97,3 +97,35 @@ fn a_flush_covers_what_was_written_before_it_and_renamed_while_it_waits() {
         assert!(renamed > 2, "it was never renamed while the flush waited");
     }
 }
+
+#[test]
+fn a_flush_covers_what_was_moved_more_often_than_it_waits_for_that() {
+    const OTHERS: usize = 40;
+    let mut pair = Pair::new();
+    let content = "written before the flush".as_bytes();
+    let at = |number: usize| format!("/s/{number}");
+    pair.write(A, &at(0), content);
+    pair.ask_without_waiting(A, Request::Flush);
+    let mut number = 0;
+    for turn in 0.. {
+        // So much waits that it was moved on whenever its turn comes.
+        pair.write(A, &format!("/s/other{}", turn % OTHERS), turn.to_string());
+        if turn % 5 == 0 {
+            let names = [number, number + 1].map(at);
+            let [from, to] = names.each_ref().map(|name| pair.nodes[&A].at(name));
+            fs::rename(from, to).unwrap();
+            names.iter().for_each(|name| pair.change(A, name, |_| {}));
+            number += 1;
+        }
+        pair.turn();
+        if !pair.nodes[&A].answers.is_empty() {
+            break;
+        }
+        assert!(turn < 100 * OTHERS, "the flush was not answered");
+    }
+    let is_copy = |number: usize| pair.read(B, &at(number)).as_deref() == Some(content);
+    assert!(
+        (0..=number).any(is_copy),
+        "what was moved {number} times is missing"
+    );
+}

@@ -503,11 +503,22 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     /// Everything told before a request has been looked at and, as far as it could be read, sent.
     pub(super) fn reach_barrier(&mut self, barrier: Barrier) {
+        if let Some(barrier) = barrier.behind_look() {
+            return self.look_before(barrier);
+        }
         let Some(active) = &mut self.active else { return };
         if active.unreadable().is_some() {
             active.held.push(barrier);
         } else {
             self.requests.barrier_reached(barrier.id, active.mark());
+        }
+    }
+
+    /// Where things are moved faster than they are looked at, a request waits until everything was looked at once.
+    fn look_before(&mut self, barrier: Barrier) {
+        self.look_for(Occasion::Moving);
+        if let Some(active) = &mut self.active {
+            active.queue.push_barrier(barrier);
         }
     }
 

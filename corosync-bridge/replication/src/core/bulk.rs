@@ -498,15 +498,16 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         active.queue.take_in_hand();
         match active.bulk.next() {
             None => {}
-            Some(Turn::Barrier(barrier)) => match barrier.put_off(active.bulk.missed) {
-                Some(barrier) => active.queue.put_off(barrier),
-                None => {
+            Some(Turn::Barrier(mut barrier)) => {
+                if barrier.is_put_off(active.bulk.missed) {
+                    active.queue.put_off(barrier);
+                } else {
                     // It does not wait for the contents behind it.
                     let late = std::mem::take(&mut active.bulk.late_names);
                     self.look_at_late_names(late, now);
                     self.reach_barrier(barrier);
                 }
-            },
+            }
             Some(Turn::Content(waiting)) if self.waits_behind(&waiting.path, waiting.inode) => {}
             Some(Turn::Content(waiting)) => self.examine_or_retry(waiting.path, Place::Bulk, now),
         }

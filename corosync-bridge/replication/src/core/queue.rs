@@ -118,12 +118,24 @@ pub(super) struct Barrier {
     wait: Wait,
     /// It waits for what was found gone before its first turn, up to this number.
     gone: Option<u64>,
+    /// How often something was given up in the queue when it was told.
+    given_up: u64,
+    /// Something was moved more often than it waits for that.
+    in_doubt: bool,
+    /// Everything was looked at for it.
+    has_looked: bool,
 }
 
 impl Barrier {
     pub(super) fn new(id: u64) -> Self {
-        let wait = Wait::default();
-        Self { id, wait, gone: None }
+        Self {
+            id,
+            wait: Wait::default(),
+            gone: None,
+            given_up: 0,
+            in_doubt: false,
+            has_looked: false,
+        }
     }
 
     /// Begins to wait in a line in which so much has been missed by now.
@@ -131,10 +143,25 @@ impl Barrier {
         self.wait.missed = missed;
     }
 
-    /// Its turn has come in a line in which so much has been missed by now. Returns what it is where it has to be put off.
-    pub(super) fn put_off(self, missed: u64) -> Option<Self> {
-        let wait = self.wait.put_off(missed)?;
-        Some(Self { wait, ..self })
+    /// Its turn has come in a line in which so much has been missed by now. Returns whether it waits on.
+    pub(super) fn is_put_off(&mut self, missed: u64) -> bool {
+        let wait = self.wait.put_off(missed);
+        self.in_doubt |= wait.is_none() && self.wait.missed < missed;
+        self.wait = wait.unwrap_or(self.wait);
+        wait.is_some()
+    }
+
+    /// Whether everything has to be looked at before it is reached: what was told of it and missed may be anywhere. Returns what
+    /// it is behind that look: one more word it waits for.
+    pub(super) fn behind_look(&self) -> Option<Self> {
+        (self.in_doubt && !self.has_looked).then(|| Self {
+            wait: Wait {
+                put_off: PUT_OFF - 1,
+                ..Wait::default()
+            },
+            has_looked: true,
+            ..Self::new(self.id)
+        })
     }
 }
 
@@ -175,6 +202,11 @@ impl Awaited {
             from: number,
             times: 0,
         }
+    }
+
+    /// Whether barriers that waited for it do so no more, as it waits on, or is found gone again, as the one of this number.
+    fn is_given_up(self, number: u64) -> bool {
+        self.from < number && self.times >= PUT_OFF
     }
 
     /// It waits on, or is found gone again, as the one of this number. The barriers that waited for it do so too, for some times.
@@ -238,6 +270,8 @@ pub(super) struct Queue<F> {
     in_hand: Awaited,
     /// Counts what was told of and was gone when it was looked at.
     missed: u64,
+    /// Counts for what of that barriers do not wait any more, and what was told as gone before all was looked at that it may be.
+    given_up: u64,
 }
 
 impl<F: Source> Queue<F> {
@@ -276,6 +310,7 @@ impl<F> Queue<F> {
             found_gone: 0,
             in_hand: Awaited::from(1),
             missed: 0,
+            given_up: 0,
         }
     }
 
@@ -348,6 +383,7 @@ impl<F> Queue<F> {
     fn await_word_of(&mut self, path: EntryPath, place: Place, inodes: Replaced, wait: Wait) {
         if let Some(missing) = self.gone.get_mut(&path) {
             if self.in_hand.from < missing.awaited.from {
+                self.given_up += u64::from(self.in_hand.is_given_up(missing.number));
                 missing.awaited = self.in_hand.once_more(missing.number);
             }
             let before = std::mem::replace(&mut missing.inodes, inodes);
@@ -375,6 +411,7 @@ impl<F> Queue<F> {
         let number = self.found_gone;
         self.forget_gone(&path);
         self.note_found(&path, inodes);
+        self.given_up += u64::from(self.in_hand.is_given_up(number));
         let missing = Missing {
             place,
             number,
@@ -475,6 +512,7 @@ impl<F> Queue<F> {
     }
 
     pub(super) fn push_barrier(&mut self, mut barrier: Barrier) {
+        barrier.given_up = self.given_up;
         barrier.wait(self.missed);
         self.barriers += 1;
         self.tell(Lane::Ordinary, Item::Barrier(barrier));
@@ -609,7 +647,8 @@ impl<F> Queue<F> {
                     None => continue,
                 },
                 Item::Barrier(barrier) => {
-                    if let Some(barrier) = barrier.put_off(self.missed) {
+                    if barrier.is_put_off(self.missed) {
+                        let barrier = *barrier;
                         self.await_word(barrier);
                         continue;
                     }
@@ -617,6 +656,7 @@ impl<F> Queue<F> {
                         self.untold.push(item);
                         continue;
                     }
+                    barrier.in_doubt |= barrier.given_up < self.given_up;
                     self.barriers -= 1;
                 }
                 Item::Names(_) | Item::Links(_) | Item::AnyLink | Item::Scan(_) => {}
@@ -638,6 +678,7 @@ impl<F> Queue<F> {
             self.wait_on(gone, wait);
             let number = self.found_gone + 1;
             if let Some(missing) = self.gone.get_mut(&gone.path) {
+                self.given_up += u64::from(missing.awaited.is_given_up(number));
                 missing.awaited = missing.awaited.once_more(number);
             }
             return None;
@@ -650,17 +691,22 @@ impl<F> Queue<F> {
             self.wait_on(gone, wait);
             return None;
         }
-        if let Some(wait) = self.waits_for_beneath(&gone.path, missing) {
-            self.wait_on(gone, wait);
-            return None;
+        let is_behind_beneath = self.is_behind_beneath(&gone.path, missing);
+        match missing.wait.behind_beneath().filter(|_| is_behind_beneath) {
+            Some(wait) => {
+                self.wait_on(gone, wait);
+                return None;
+            }
+            None => self.given_up += u64::from(is_behind_beneath),
         }
         let before = self.comes_before(&gone.path);
         let next = match before.and_then(|path| Some((self.gone.get(&path)?, path))) {
             None => gone.clone(),
             Some((before, path)) => {
-                let waits = self.is_put_off(before).or_else(|| self.waits_for_beneath(&path, before));
-                if !before.heard || waits.is_some() {
-                    self.wait_on(gone, missing.wait);
+                let waits = self.is_put_off(before).is_some() || self.waits_for_beneath(&path, before);
+                if !before.heard || waits {
+                    let wait = missing.wait;
+                    self.wait_on(gone, wait);
                     return None;
                 }
                 let (place, number) = (before.place, before.number);
@@ -682,11 +728,15 @@ impl<F> Queue<F> {
         self.untold.push(Item::Gone(gone.clone()));
     }
 
-    /// How what is gone at `path` waits on for what was found gone before it, in another directory that is gone.
-    fn waits_for_beneath(&self, path: &EntryPath, missing: &Missing) -> Option<Wait> {
+    /// Whether something waits in another directory that is gone which was found gone before what is gone at `path`.
+    fn is_behind_beneath(&self, path: &EntryPath, missing: &Missing) -> bool {
         let mut beneath = self.beneath.iter();
-        let waits = beneath.any(|(number, other)| *number < missing.number && !other.is_beneath(path));
-        waits.then(|| missing.wait.behind_beneath()).flatten()
+        beneath.any(|(number, other)| *number < missing.number && !other.is_beneath(path))
+    }
+
+    /// Whether it waits on for that.
+    fn waits_for_beneath(&self, path: &EntryPath, missing: &Missing) -> bool {
+        self.is_behind_beneath(path, missing) && missing.wait.behind_beneath().is_some()
     }
 
     /// Whether something that was found gone, up to this number, may yet have been moved.

@@ -16,6 +16,8 @@ use crate::{EntryPath, Role};
 pub(super) enum Occasion {
     /// Notifications were lost, or not taken in.
     Missed,
+    /// Things are moved faster than they are looked at.
+    Moving,
     /// Everything written so far is to be sent, but for what waits for a join.
     Flush,
     /// A sibling is about to be compared, or this node's copy about to be followed by another's.
@@ -28,17 +30,17 @@ impl Occasion {
     /// Whether paths of this timing are looked at.
     fn concerns(self, timing: Timing) -> bool {
         match (self, timing) {
-            (Self::FullSync, _) | (Self::Missed, Timing::Immediate) => true,
+            (Self::FullSync, _) | (Self::Missed | Self::Moving, Timing::Immediate) => true,
             (Self::Flush, timing) => matches!(timing, Timing::Periodic(_)),
             (Self::Join, timing) => timing != Timing::Immediate,
-            (Self::Missed, _) => false,
+            (Self::Missed | Self::Moving, _) => false,
         }
     }
 
     /// Whether changes were not seen as they were made. Somebody who wants to be sure is no reason to think so, and what was
     /// seen owes its hardening already.
     fn missed_something(self) -> bool {
-        self != Self::FullSync
+        !matches!(self, Self::FullSync | Self::Moving)
     }
 }
 
