@@ -185,6 +185,36 @@ fn an_essential_change_goes_before_a_burst_of_others() {
     assert_first(&mut pair, A);
 }
 
+/// Writes a file as most programs do.
+fn write_by_rename(pair: &mut Pair, at: &str, content: &str) {
+    let new = format!("{at}.new");
+    let [from, to] = [&new, at].map(|at| pair.nodes[&A].at(at));
+    fs::write(&from, content).unwrap();
+    fs::rename(from, to).unwrap();
+    for at in [&new, at] {
+        pair.change(A, at, |_| {});
+    }
+}
+
+#[test]
+fn an_essential_change_by_rename_goes_before_a_burst_of_others() {
+    for others_by_rename in [false, true] {
+        let mut pair = pair(Direction::ActiveToPassive);
+        write_by_rename(&mut pair, "/z/one", "old");
+        burst(&mut pair, A);
+        pair.settle();
+        for number in 0..BURST / 4 {
+            let at = format!("/s/{number}");
+            match others_by_rename {
+                true => write_by_rename(&mut pair, &at, "not so urgent as that"),
+                false => pair.write(A, &at, "not so urgent as that"),
+            }
+        }
+        write_by_rename(&mut pair, "/z/one", "urgent");
+        assert_first(&mut pair, A);
+    }
+}
+
 #[test]
 fn what_is_essential_is_found_first_where_notifications_were_lost() {
     let mut pair = pair(Direction::ActiveToPassive);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::bulk::Bulk;
 use super::peers::weight;
-use super::queue::{Barrier, Gone, Item, Queue, Replaced};
+use super::queue::{Barrier, Gone, Item, Queue, Replaced, Whereabouts};
 use super::schedule::Occasion;
 use super::session::Session;
 use super::{Core, Step, Topic};
@@ -162,6 +162,7 @@ impl<F: Source> Active<F> {
                 Item::AnyLink => changes.push_any_link(),
                 Item::Scan(scan) => changes.push_scan(queue.lane(), scan),
                 Item::Barrier(_) => {}
+                Item::Whereabouts => queue.note_whereabouts(Whereabouts::Unknown),
             }
         }
         for path in self.unreadable.into_iter().chain(self.bulk.into_paths()) {
@@ -485,6 +486,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 self.scan_step(Scan::new(Mode::Tell, vec![top]), now);
             }
             Some(Item::Scan(scan)) => self.scan_step(scan, now),
+            Some(Item::Whereabouts) => self.look_up_whereabouts(),
         }
     }
 

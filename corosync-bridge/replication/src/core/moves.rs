@@ -40,13 +40,19 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         };
         if !is_moved && self.held_something_elsewhere(path, stamp) {
             // It was maybe moved on from here.
-            self.active.iter_mut().for_each(|active| active.miss(Place::Queue));
+            self.active
+                .iter_mut()
+                .for_each(|active| active.miss(Place::Queue));
         }
         Ok(is_moved)
     }
 
     /// Where the directory at `path` was announced, if it was moved and still holds something of what it held there.
-    fn directory_moved_to(&mut self, path: &EntryPath, stamp: &Stamp) -> Result<Option<EntryPath>, TreeError> {
+    fn directory_moved_to(
+        &mut self,
+        path: &EntryPath,
+        stamp: &Stamp,
+    ) -> Result<Option<EntryPath>, TreeError> {
         let from = self.names_elsewhere(path, stamp, Kind::Directory).next().cloned();
         let Some(from) = from.filter(|_| self.may_rename()) else {
             return Ok(None);

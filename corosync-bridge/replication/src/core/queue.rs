@@ -1,5 +1,7 @@
 //! What an Active has to look at, in order.
 
+mod whereabouts;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::active::Place;
@@ -8,6 +10,8 @@ use crate::EntryPath;
 use crate::inodes::Inode;
 use crate::scan::{Mode, Scan};
 use crate::tree::Source;
+
+pub(super) use whereabouts::Whereabouts;
 
 /// Items of priority 1 that go before one that waits and has not. More would let programs that never stop writing what is
 /// essential hold everything else up for long; fewer would let a burst of changes hold up what is essential.
@@ -35,6 +39,8 @@ pub(super) enum Item<F> {
     Scan(Scan<F>),
     /// Everything told before this has been looked at: a request may go on.
     Barrier(Barrier),
+    /// It has to be known which files are where something waits that is not essential.
+    Whereabouts,
 }
 
 impl<F> Item<F> {
@@ -184,6 +190,8 @@ struct Missing {
     wait: Wait,
     /// What the kernel had to tell when it was found gone was told.
     heard: bool,
+    /// It is sent again lightly where it was moved, so it may go early.
+    is_light: bool,
     inodes: Replaced,
 }
 
@@ -234,7 +242,8 @@ pub(super) struct Replaced {
 ///
 /// Where priorities differ, what has priority 1 has a lane of its own and goes first, up to [`ESSENTIAL_FIRST`] at a time. Looks
 /// at two paths may change places; what is gone and barriers may not, so they stay behind all that was told before them in
-/// either lane, and wait for nothing that was told after them.
+/// either lane, and wait for nothing that was told after them. A small file that another took the place of goes with what is
+/// essential all the same where nothing that waits in the other lane is that file ([`whereabouts`]).
 #[derive(Debug)]
 pub(super) struct Queue<F> {
     priorities: Priorities,
@@ -250,7 +259,7 @@ pub(super) struct Queue<F> {
     lane: Lane,
     waiting: BTreeSet<EntryPath>,
     trees: BTreeSet<EntryPath>,
-    /// The paths that are gone; in `ordinary` or `untold` by their numbers.
+    /// The paths that are gone; in a lane or `untold` by their numbers.
     gone: BTreeMap<EntryPath, Missing>,
     /// What was found at some of them.
     found: BTreeMap<Inode, EntryPath>,
@@ -272,6 +281,8 @@ pub(super) struct Queue<F> {
     missed: u64,
     /// Counts for what of that barriers do not wait any more, and what was told as gone before all was looked at that it may be.
     given_up: u64,
+    /// Which files are where something waits in `ordinary`, since the last word.
+    whereabouts: Option<Whereabouts>,
 }
 
 impl<F: Source> Queue<F> {
@@ -311,6 +322,7 @@ impl<F> Queue<F> {
             in_hand: Awaited::from(1),
             missed: 0,
             given_up: 0,
+            whereabouts: None,
         }
     }
 
@@ -372,15 +384,15 @@ impl<F> Queue<F> {
     /// Nothing is at `path` any more. What was there may be at another path, of which nobody has told yet: it comes after
     /// whatever is told until [`Queue::catch_up`].
     pub(super) fn push_gone(&mut self, path: EntryPath, place: Place, inodes: Replaced) {
-        self.await_word_of(path, place, inodes, Wait::default());
+        self.await_word_of(path, place, inodes, Wait::default(), false);
     }
 
     /// The same of something that is told again lightly: it waits no longer, whatever else is missed.
     pub(super) fn push_light_gone(&mut self, path: EntryPath, inodes: Replaced) {
-        self.await_word_of(path, Place::Replaced, inodes, Wait::over());
+        self.await_word_of(path, Place::Replaced, inodes, Wait::over(), true);
     }
 
-    fn await_word_of(&mut self, path: EntryPath, place: Place, inodes: Replaced, wait: Wait) {
+    fn await_word_of(&mut self, path: EntryPath, place: Place, inodes: Replaced, wait: Wait, is_light: bool) {
         if let Some(missing) = self.gone.get_mut(&path) {
             if self.in_hand.from < missing.awaited.from {
                 self.given_up += u64::from(self.in_hand.is_given_up(missing.number));
@@ -391,6 +403,9 @@ impl<F> Queue<F> {
             self.note_found(&path, inodes);
         } else {
             let gone = self.number_gone(path, place, inodes, wait);
+            if let Some(missing) = self.gone.get_mut(&gone.path) {
+                missing.is_light = is_light;
+            }
             self.untold.push(Item::Gone(gone));
         }
     }
@@ -418,6 +433,7 @@ impl<F> Queue<F> {
             awaited: self.in_hand.once_more(number),
             wait,
             heard: false,
+            is_light: false,
             inodes,
         };
         self.gone.insert(path.clone(), missing);
@@ -544,14 +560,19 @@ impl<F> Queue<F> {
             Item::Gone(gone) => gone.number,
             _ => u64::MAX,
         });
+        self.whereabouts = None;
         for item in std::mem::take(&mut self.untold) {
+            let mut lane = Lane::Ordinary;
             if let Item::Gone(gone) = &item {
                 if let Some(missing) = self.gone.get_mut(&gone.path) {
                     missing.wait.missed = self.missed;
                     missing.heard = true;
+                    if missing.is_light {
+                        lane = self.lane_of(&gone.path);
+                    }
                 }
             }
-            self.tell(Lane::Ordinary, item);
+            self.tell(lane, item);
         }
     }
 
@@ -611,10 +632,6 @@ impl<F> Queue<F> {
         }
     }
 
-    fn pop_from(&mut self, lane: Lane) -> Option<Item<F>> {
-        self.waiting_in(lane).pop_front().map(|told| told.item)
-    }
-
     fn has_had_turn(&mut self, lane: Lane) {
         self.passed = match lane {
             Lane::Essential => self.passed.saturating_add(1),
@@ -633,9 +650,23 @@ impl<F> Queue<F> {
                     return Some(item);
                 }
             }
-            let mut item = self.pop_from(lane)?;
+            let Told { number, mut item } = self.waiting_in(lane).pop_front()?;
             self.has_had_turn(lane);
             match &mut item {
+                Item::Gone(gone) if lane == Lane::Essential => match self.is_among_waiting(&gone.path) {
+                    None => {
+                        self.essential.push_front(Told { number, item });
+                        return Some(Item::Whereabouts);
+                    }
+                    Some(true) => {
+                        self.tell_among_ordinary(Told { number, item });
+                        continue;
+                    }
+                    Some(false) => match self.pop_gone(gone) {
+                        Some(gone) => item = Item::Gone(gone),
+                        None => continue,
+                    },
+                },
                 Item::Path(path) => {
                     self.waiting.remove(path);
                 }
@@ -659,7 +690,7 @@ impl<F> Queue<F> {
                     barrier.in_doubt |= barrier.given_up < self.given_up;
                     self.barriers -= 1;
                 }
-                Item::Names(_) | Item::Links(_) | Item::AnyLink | Item::Scan(_) => {}
+                Item::Names(_) | Item::Links(_) | Item::AnyLink | Item::Scan(_) | Item::Whereabouts => {}
             }
             return Some(item);
         }
@@ -815,7 +846,7 @@ mod tests {
             Item::Path(path) | Item::Tree(path) | Item::Names(path) => path.to_string(),
             Item::Gone(gone) => format!("gone {}", gone.path),
             Item::Barrier(barrier) => format!("barrier {}", barrier.id),
-            Item::Links(_) | Item::AnyLink | Item::Scan(_) => "others".to_owned(),
+            Item::Links(_) | Item::AnyLink | Item::Scan(_) | Item::Whereabouts => "others".to_owned(),
         }
     }
 
@@ -903,10 +934,7 @@ mod tests {
             popped.extend(rest(&mut queue));
         }
         let place = |at: &str| popped.iter().position(|popped| popped == at);
-        assert!(
-            place("gone /o/second/x") < place("gone /o/moved"),
-            "{popped:?}"
-        );
+        assert!(place("gone /o/second/x") < place("gone /o/moved"), "{popped:?}");
     }
 
     #[test]
@@ -960,6 +988,47 @@ mod tests {
             .take_while(|item| !matches!(item, Item::Barrier(_)))
             .count();
         assert_eq!(turns, 20);
+    }
+
+    /// A program wrote to `/o/burst`, and something took the place of the file `replaced` at `/e/one`.
+    fn replaced_behind_a_burst(replaced: Inode) -> Queue<File> {
+        let mut queue = queue(true);
+        queue.push_path(path("/o/burst"));
+        let inodes = Replaced {
+            announced: Some(replaced),
+            found: Some((1, 100)),
+        };
+        queue.push_light_gone(path("/e/one"), inodes);
+        queue.catch_up();
+        queue
+    }
+
+    #[test]
+    fn what_took_the_place_of_an_essential_file_goes_first_where_that_is_nowhere_else() {
+        let mut queue = replaced_behind_a_burst((1, 1));
+        assert!(matches!(queue.pop(), Some(Item::Whereabouts)));
+        queue.note_whereabouts(Whereabouts::Files(BTreeSet::from([(1, 2)])));
+        assert_eq!(rest(&mut queue), ["gone /e/one", "/o/burst"]);
+    }
+
+    #[test]
+    fn what_took_the_place_of_an_essential_file_waits_where_that_may_have_been_moved() {
+        for whereabouts in [Whereabouts::Files(BTreeSet::from([(1, 1)])), Whereabouts::Unknown] {
+            let mut queue = replaced_behind_a_burst((1, 1));
+            queue.push_path(path("/o/after"));
+            assert!(matches!(queue.pop(), Some(Item::Whereabouts)));
+            queue.note_whereabouts(whereabouts);
+            assert_eq!(rest(&mut queue), ["/o/burst", "gone /e/one", "/o/after"]);
+        }
+    }
+
+    #[test]
+    fn where_files_are_is_looked_up_anew_after_each_word() {
+        let mut queue = replaced_behind_a_burst((1, 1));
+        assert!(matches!(queue.pop(), Some(Item::Whereabouts)));
+        queue.note_whereabouts(Whereabouts::Files(BTreeSet::new()));
+        queue.catch_up();
+        assert!(matches!(queue.pop(), Some(Item::Whereabouts)));
     }
 
     #[test]

@@ -457,7 +457,9 @@ impl Disk {
             }
             if unsynced.change.file().is_some_and(|file| files.contains(&file)) {
                 unsynced.change = unsynced.change.apply_content(&mut self.durable);
-                let earlier = kept.iter_mut().map(|unsynced: &mut Unsynced| &mut unsynced.change);
+                let earlier = kept
+                    .iter_mut()
+                    .map(|unsynced: &mut Unsynced| &mut unsynced.change);
                 earlier.for_each(|change| change.comes_after_content(&unsynced.change));
             }
             kept.push(unsynced);
