@@ -1,0 +1,276 @@
+//! What is not any more where it was announced: it may have been moved, and then it comes to its new path before it leaves the
+//! old one.
+
+use super::barrier::{PUT_OFF, Wait};
+use super::{Item, Lane, Queue};
+use crate::EntryPath;
+use crate::core::active::Place;
+use crate::inodes::Inode;
+
+/// What was announced at `path` was not there when it was looked at.
+#[derive(Debug, Clone)]
+pub(in crate::core) struct Gone {
+    pub(in crate::core) path: EntryPath,
+    /// As what it is looked at: nothing was there, or something else.
+    pub(in crate::core) place: Place,
+    /// Which time that was found.
+    pub(super) number: u64,
+}
+
+/// How something that is gone waits.
+#[derive(Debug)]
+pub(super) struct Missing {
+    pub(super) place: Place,
+    pub(super) number: u64,
+    pub(super) awaited: Awaited,
+    pub(super) wait: Wait,
+    /// What the kernel had to tell when it was found gone was told.
+    pub(super) heard: bool,
+    /// It is sent again lightly where it was moved, so it may go early.
+    pub(super) is_light: bool,
+    pub(super) inodes: Replaced,
+}
+
+/// Which barriers wait for something that is gone: those that were told once so much had been found gone.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Awaited {
+    from: u64,
+    /// How often it has waited on since. Where directories are made anew all the time, what is in them does so for good.
+    times: u8,
+}
+
+impl Awaited {
+    /// What is found gone as the one of this number, or later.
+    pub(super) fn from(number: u64) -> Self {
+        Self {
+            from: number,
+            times: 0,
+        }
+    }
+
+    /// Whether barriers that waited for it do so no more, as it waits on, or is found gone again, as the one of this number.
+    fn is_given_up(self, number: u64) -> bool {
+        self.from < number && self.times >= PUT_OFF
+    }
+
+    /// It waits on, or is found gone again, as the one of this number. The barriers that waited for it do so too, for some times.
+    fn once_more(self, number: u64) -> Self {
+        if self.from >= number || self.times >= PUT_OFF {
+            return Self::from(number);
+        }
+        Self {
+            times: self.times + 1,
+            ..self
+        }
+    }
+}
+
+/// What was announced at a path, and what was found there instead.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::core) struct Replaced {
+    pub(in crate::core) announced: Option<Inode>,
+    pub(in crate::core) found: Option<Inode>,
+}
+
+impl<F> Queue<F> {
+    /// Nothing is at `path` any more. What was there may be at another path, of which nobody has told yet: it comes after
+    /// whatever is told until [`Queue::catch_up`].
+    pub(in crate::core) fn push_gone(&mut self, path: EntryPath, place: Place, inodes: Replaced) {
+        self.await_word_of(path, place, inodes, Wait::default(), false);
+    }
+
+    /// The same of something that is told again lightly: it waits no longer, whatever else is missed.
+    pub(in crate::core) fn push_light_gone(&mut self, path: EntryPath, inodes: Replaced) {
+        self.await_word_of(path, Place::Replaced, inodes, Wait::over(), true);
+    }
+
+    fn await_word_of(&mut self, path: EntryPath, place: Place, inodes: Replaced, wait: Wait, is_light: bool) {
+        if let Some(missing) = self.gone.get_mut(&path) {
+            if self.in_hand.from < missing.awaited.from {
+                self.given_up += u64::from(self.in_hand.is_given_up(missing.number));
+                missing.awaited = self.in_hand.once_more(missing.number);
+            }
+            let before = std::mem::replace(&mut missing.inodes, inodes);
+            self.forget_found(&path, before);
+            self.note_found(&path, inodes);
+        } else {
+            let gone = self.number_gone(path, place, inodes, wait);
+            if let Some(missing) = self.gone.get_mut(&gone.path) {
+                missing.is_light = is_light;
+            }
+            self.untold.push(Item::Gone(gone));
+        }
+    }
+
+    /// Puts what waited because it was gone back to the head, behind `above`, the directory that comes first.
+    pub(in crate::core) fn push_gone_front(&mut self, above: EntryPath, path: EntryPath) {
+        let lane = self.lane_of(&path);
+        let gone = self.number_gone(path, Place::Replaced, Replaced::default(), Wait::over());
+        if let Some(missing) = self.gone.get_mut(&gone.path) {
+            missing.heard = true;
+        }
+        self.tell_first(lane, Item::Gone(gone));
+        self.tell_first(lane, Item::Path(above));
+    }
+
+    fn number_gone(&mut self, path: EntryPath, place: Place, inodes: Replaced, wait: Wait) -> Gone {
+        self.found_gone += 1;
+        let number = self.found_gone;
+        self.forget_gone(&path);
+        self.note_found(&path, inodes);
+        self.given_up += u64::from(self.in_hand.is_given_up(number));
+        let missing = Missing {
+            place,
+            number,
+            awaited: self.in_hand.once_more(number),
+            wait,
+            heard: false,
+            is_light: false,
+            inodes,
+        };
+        self.gone.insert(path.clone(), missing);
+        Gone { path, place, number }
+    }
+
+    fn forget_gone(&mut self, path: &EntryPath) -> Option<Missing> {
+        let missing = self.gone.remove(path)?;
+        self.forget_found(path, missing.inodes);
+        Some(missing)
+    }
+
+    fn note_found(&mut self, path: &EntryPath, inodes: Replaced) {
+        if let Some(found) = inodes.found {
+            self.found.insert(found, path.clone());
+        }
+    }
+
+    fn forget_found(&mut self, path: &EntryPath, inodes: Replaced) {
+        if let Some(found) = inodes.found.filter(|found| self.found.get(found) == Some(path)) {
+            self.found.remove(&found);
+        }
+    }
+
+    /// Where what was announced at `path` was found, if that waits as well, or what comes before that in turn: told first, it is
+    /// at its new path before it leaves the old one. None where all have changed their places in a circle.
+    fn comes_before(&self, path: &EntryPath) -> Option<EntryPath> {
+        let mut first = self.is_found_at(path)?;
+        // Each step leads from one that waits to another: more of them than wait lead around.
+        for _ in 0..self.gone.len() {
+            match self.is_found_at(&first) {
+                Some(before) => first = before,
+                None => return Some(first).filter(|first| first != path),
+            }
+        }
+        None
+    }
+
+    /// What waits where that was found which was announced at `path`: it, or a directory above it that comes first.
+    fn is_found_at(&self, path: &EntryPath) -> Option<EntryPath> {
+        let announced = self.gone.get(path)?.inodes.announced?;
+        let at = self.found.get(&announced).filter(|at| *at != path)?;
+        let first = self.topmost_gone_above(at).unwrap_or_else(|| at.clone());
+        (first != *path).then_some(first)
+    }
+
+    /// How what is gone at `path`, and was heard of, waits on where it has to.
+    fn is_put_off(&self, missing: &Missing) -> Option<Wait> {
+        let is_behind_another = self.put_off_from.is_some_and(|from| from < missing.number);
+        let behind_another = is_behind_another.then(|| missing.wait.once_more());
+        missing.wait.put_off(self.missed).or(behind_another)
+    }
+
+    /// Something is at `path` again that is announced there.
+    pub(in crate::core) fn is_back(&mut self, path: &EntryPath) {
+        self.forget_gone(path);
+    }
+
+    /// Whether a directory above `path` waits because it is gone.
+    pub(in crate::core) fn is_gone_above(&self, path: &EntryPath) -> bool {
+        !self.gone.is_empty() && self.topmost_gone_above(path).is_some()
+    }
+
+    fn topmost_gone_above(&self, path: &EntryPath) -> Option<EntryPath> {
+        let above = std::iter::successors(path.parent(), EntryPath::parent);
+        above.filter(|above| self.gone.contains_key(above)).last()
+    }
+
+    /// The turn of `gone` has come. Returns what is looked at now: nothing where it has to wait on, and what comes before it where
+    /// that waits as well.
+    pub(super) fn pop_gone(&mut self, gone: &Gone) -> Option<Gone> {
+        let missing = self.gone.get(&gone.path)?;
+        if missing.number != gone.number {
+            return None;
+        }
+        if self.is_gone_above(&gone.path) {
+            let wait = missing.wait;
+            self.beneath.push((gone.number, gone.path.clone()));
+            self.wait_on(gone, wait);
+            let number = self.found_gone + 1;
+            if let Some(missing) = self.gone.get_mut(&gone.path) {
+                self.given_up += u64::from(missing.awaited.is_given_up(number));
+                missing.awaited = missing.awaited.once_more(number);
+            }
+            return None;
+        }
+        if let Some(wait) = self.is_put_off(missing) {
+            self.put_off_from = Some(
+                self.put_off_from
+                    .map_or(gone.number, |from| from.min(gone.number)),
+            );
+            self.wait_on(gone, wait);
+            return None;
+        }
+        let is_behind_beneath = self.is_behind_beneath(&gone.path, missing);
+        match missing.wait.behind_beneath().filter(|_| is_behind_beneath) {
+            Some(wait) => {
+                self.wait_on(gone, wait);
+                return None;
+            }
+            None => self.given_up += u64::from(is_behind_beneath),
+        }
+        let before = self.comes_before(&gone.path);
+        let next = match before.and_then(|path| Some((self.gone.get(&path)?, path))) {
+            None => gone.clone(),
+            Some((before, path)) => {
+                let waits = self.is_put_off(before).is_some() || self.waits_for_beneath(&path, before);
+                if !before.heard || waits {
+                    let wait = missing.wait;
+                    self.wait_on(gone, wait);
+                    return None;
+                }
+                let (place, number) = (before.place, before.number);
+                self.tell_first(Lane::Ordinary, Item::Gone(gone.clone()));
+                Gone { path, place, number }
+            }
+        };
+        let missing = self.forget_gone(&next.path);
+        self.in_hand = missing.map_or(self.in_hand, |missing| missing.awaited);
+        Some(next)
+    }
+
+    /// Waits for the next word.
+    fn wait_on(&mut self, gone: &Gone, wait: Wait) {
+        if let Some(missing) = self.gone.get_mut(&gone.path) {
+            missing.wait = wait;
+            missing.heard = false;
+        }
+        self.untold.push(Item::Gone(gone.clone()));
+    }
+
+    /// Whether something waits in another directory that is gone which was found gone before what is gone at `path`.
+    fn is_behind_beneath(&self, path: &EntryPath, missing: &Missing) -> bool {
+        let mut beneath = self.beneath.iter();
+        beneath.any(|(number, other)| *number < missing.number && !other.is_beneath(path))
+    }
+
+    /// Whether it waits on for that.
+    fn waits_for_beneath(&self, path: &EntryPath, missing: &Missing) -> bool {
+        self.is_behind_beneath(path, missing) && missing.wait.behind_beneath().is_some()
+    }
+
+    /// Whether something that was found gone, up to this number, may yet have been moved.
+    pub(super) fn waits_for_gone(&self, number: u64) -> bool {
+        let mut gone = self.gone.values();
+        gone.any(|missing| missing.awaited.from <= number)
+    }
+}
