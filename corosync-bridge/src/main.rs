@@ -30,11 +30,13 @@ mod wall_clock;
 mod watcher;
 
 use std::convert::Infallible;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 
 use anyhow::anyhow;
+use bmc_replication::chunks::Seed;
 use bmc_replication::{Core, DiskTree, PlacedTree, Placement, StateFile};
 use bmc_sync_config::{ConfigError, SyncConfig};
 use clap::Parser;
@@ -97,7 +99,10 @@ fn serve(options: &Options, config: SyncConfig) -> anyhow::Result<Infallible> {
     let disk = DiskTree::new(Path::new("/"), placement.clone())
         .map_err(|error| anyhow!("open the root directory: {error}"))?;
     let mut core = Core::new(
-        bmc_replication::Options { resume_as_active },
+        bmc_replication::Options {
+            resume_as_active,
+            seed: secret_seed(),
+        },
         config.clone(),
         PlacedTree::new(disk, placement),
         StateFile::new(&options.state_dir),
@@ -110,6 +115,11 @@ fn serve(options: &Options, config: SyncConfig) -> anyhow::Result<Infallible> {
     let notifier = Notifier::start(&config, bus)
         .map_err(|error| anyhow!("start the thread that tells services: {error}"))?;
     Daemon::new(core, &config, &options.group, server, notifier, marker).run()
+}
+
+/// A number that nobody foretells, from the same source as the keys of a `HashMap`.
+fn secret_seed() -> Seed {
+    Seed(RandomState::new().build_hasher().finish())
 }
 
 /// Loads the lists. The bridge's own files are not settings.

@@ -2,13 +2,18 @@
 //! what is put in or taken out moves what comes behind it, but not where that is cut.
 //!
 //! A cut falls where a hash of the last 64 bytes (Gear, as in FastCDC) has a run of zero bits. Runs of chunks are put
-//! together to sections by the same idea, on the chunks' digests: of a large file with a small change, the sections tell
+//! together to sections by the same idea, on the chunks' identities: of a large file with a small change, the sections tell
 //! where to look, and only there chunks have to be told.
+
+mod id;
 
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::digest::{Digest, Hasher};
+use crate::digest::Hasher;
+
+use id::ChunkHasher;
+pub use id::{ChunkId, Seed};
 
 /// No chunk but the last before a gap or the end is shorter, in bytes: bounds how many chunks there are.
 pub(crate) const SHORTEST: usize = 4 * 1024;
@@ -40,8 +45,8 @@ pub struct Chunk {
     pub offset: u64,
     /// How long it is, in bytes.
     pub length: u32,
-    /// Digest of its bytes; of a section, of the digests of its chunks.
-    pub digest: Digest,
+    /// What its bytes are known by; of a section, its chunks.
+    pub id: ChunkId,
 }
 
 impl Chunk {
@@ -55,7 +60,7 @@ impl Chunk {
 #[derive(Debug, Clone, Copy)]
 struct Expected {
     length: usize,
-    digest: Digest,
+    id: ChunkId,
 }
 
 /// How another version of a content is cut.
@@ -65,7 +70,7 @@ struct Expected {
 #[derive(Debug, Default)]
 struct Expectations {
     /// What comes behind a chunk.
-    behind: HashMap<(u32, Digest), Expected>,
+    behind: HashMap<(u32, ChunkId), Expected>,
     /// What begins at an offset.
     at: HashMap<u64, Expected>,
 }
@@ -80,11 +85,11 @@ impl Expectations {
             if ends_by_content {
                 let expected = Expected {
                     length: usize::try_from(chunk.length).unwrap_or(usize::MAX),
-                    digest: chunk.digest,
+                    id: chunk.id,
                 };
                 expectations.at.insert(chunk.offset, expected);
                 if let Some(before) = before.filter(|before| before.end() == chunk.offset) {
-                    let key = (before.length, before.digest);
+                    let key = (before.length, before.id);
                     expectations.behind.insert(key, expected);
                 }
             }
@@ -95,36 +100,48 @@ impl Expectations {
 
     /// What is expected behind `chunk`.
     fn behind(&self, chunk: &Chunk) -> Option<Expected> {
-        let found = self.behind.get(&(chunk.length, chunk.digest));
+        let found = self.behind.get(&(chunk.length, chunk.id));
         found.or_else(|| self.at.get(&chunk.end())).copied()
     }
 }
 
 /// Cuts a content that comes in pieces.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Chunker {
+    hasher: ChunkHasher,
     chunks: Vec<Chunk>,
     /// Where the chunk under way begins.
     offset: u64,
-    length: usize,
+    /// What came of it with the pieces before: it is named as a whole.
+    held: Vec<u8>,
     gear: u64,
-    hasher: Hasher,
     /// How the version before is cut.
     before: Option<Expectations>,
-    /// What the chunk under way probably is.
+    /// What the chunk under way probably is. As long as it may be, nothing looks for its end.
     expected: Option<Expected>,
-    /// Its first bytes, while there is something expected.
-    held: Vec<u8>,
 }
 
 impl Chunker {
-    /// For a content most of which is probably cut into `chunks`.
-    pub(crate) fn like(chunks: &[Chunk]) -> Self {
+    /// For a content whose chunks are named with `seed`.
+    pub(crate) fn new(seed: Seed) -> Self {
+        Self {
+            hasher: ChunkHasher::new(seed),
+            chunks: Vec::new(),
+            offset: 0,
+            held: Vec::new(),
+            gear: 0,
+            before: None,
+            expected: None,
+        }
+    }
+
+    /// For a content most of which is probably cut into `chunks`, which were named with the same seed.
+    pub(crate) fn like(chunks: &[Chunk], seed: Seed) -> Self {
         let before = Expectations::of(chunks);
         Self {
             expected: before.at.get(&0).copied(),
             before: Some(before),
-            ..Self::default()
+            ..Self::new(seed)
         }
     }
 
@@ -143,10 +160,13 @@ impl Chunker {
     fn take_unknown<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let (taken, is_cut) = self.next_cut(bytes);
         let (piece, behind) = bytes.split_at(taken);
-        self.hasher.update(piece);
-        self.length += taken;
-        if is_cut {
-            self.cut();
+        if is_cut && self.held.is_empty() {
+            self.push(taken, self.hasher.id_of(piece));
+        } else {
+            self.held.extend_from_slice(piece);
+            if is_cut {
+                self.cut();
+            }
         }
         behind
     }
@@ -176,22 +196,19 @@ impl Chunker {
     /// Whether `bytes` are what was expected; they are a chunk then.
     fn is_as(&mut self, expected: Expected, bytes: &[u8]) -> bool {
         self.expected = None;
-        let is_the_same = Digest::of(bytes) == expected.digest;
+        let is_the_same = self.hasher.id_of(bytes) == expected.id;
         if is_the_same {
-            self.length = bytes.len();
-            self.push(expected.digest);
+            self.push(bytes.len(), expected.id);
         }
         is_the_same
     }
 
     /// What is held does not come to what was expected.
     fn expect_nothing(&mut self) {
-        self.expected = None;
-        while !self.held.is_empty() {
-            let held = std::mem::take(&mut self.held);
+        while self.expected.take().is_some() {
             // At least one chunk of it ends, or nothing is expected any more.
+            let held = std::mem::take(&mut self.held);
             self.take(&held);
-            self.expected = None;
         }
     }
 
@@ -220,10 +237,10 @@ impl Chunker {
 
     /// How many of `bytes` still belong to the chunk under way, and whether it ends there.
     fn next_cut(&mut self, bytes: &[u8]) -> (usize, bool) {
-        let room = LONGEST - self.length;
+        let room = LONGEST - self.held.len();
         let bytes = &bytes[..bytes.len().min(room)];
         // What came before the last bytes that count is not even looked at, and behind a short chunk nothing is cut.
-        let within = |length: usize| length.saturating_sub(self.length).min(bytes.len());
+        let within = |length: usize| length.saturating_sub(self.held.len()).min(bytes.len());
         let (counts_from, cuts_from) = (within(SHORTEST - COUNTING), within(SHORTEST - 1));
         let (before, behind) = bytes.split_at(cuts_from);
         for byte in &before[counts_from..] {
@@ -235,24 +252,25 @@ impl Chunker {
         }
     }
 
+    /// The chunk under way ends with what is held.
     fn cut(&mut self) {
-        if self.length > 0 {
-            let digest = std::mem::take(&mut self.hasher).finish();
-            self.push(digest);
+        if !self.held.is_empty() {
+            let id = self.hasher.id_of(&self.held);
+            self.push(self.held.len(), id);
+            self.held.clear();
         }
-        self.gear = 0;
     }
 
     /// The chunk under way is whole.
-    fn push(&mut self, digest: Digest) {
+    fn push(&mut self, length: usize, id: ChunkId) {
         let chunk = Chunk {
             offset: self.offset,
-            length: u32::try_from(self.length).unwrap_or(u32::MAX),
-            digest,
+            length: u32::try_from(length).unwrap_or(u32::MAX),
+            id,
         };
         self.chunks.push(chunk);
         self.offset = chunk.end();
-        self.length = 0;
+        self.gear = 0;
         let before = self.before.as_ref();
         self.expected = before.and_then(|before| before.behind(&chunk));
     }
@@ -301,7 +319,7 @@ pub(crate) fn sections(chunks: &[Chunk]) -> Vec<Section> {
     let mut first = 0;
     for (at, chunk) in chunks.iter().enumerate() {
         let is_last = chunks.get(at + 1).is_none_or(|next| next.offset != chunk.end());
-        let is_cut = chunk.digest.0[0] % SECTION_CHUNKS == 0 || at + 1 - first >= SECTION_LONGEST;
+        let is_cut = chunk.id.0[0] % SECTION_CHUNKS == 0 || at + 1 - first >= SECTION_LONGEST;
         if is_last || is_cut {
             sections.push(section(chunks, first..at + 1));
             first = at + 1;
@@ -310,19 +328,20 @@ pub(crate) fn sections(chunks: &[Chunk]) -> Vec<Section> {
     sections
 }
 
+/// Few bytes name a section, so a digest does it; the seed is in the chunks' identities already.
 fn section(all: &[Chunk], chunks: Range<usize>) -> Section {
     let mut hasher = Hasher::new();
     let mut length = 0;
     for chunk in &all[chunks.clone()] {
         hasher.update(&chunk.length.to_be_bytes());
-        hasher.update(&chunk.digest.0);
+        hasher.update(&chunk.id.0);
         length += chunk.length;
     }
     Section {
         whole: Chunk {
             offset: all[chunks.start].offset,
             length,
-            digest: hasher.finish(),
+            id: ChunkId(hasher.finish().0),
         },
         chunks,
     }
@@ -350,6 +369,8 @@ const fn gear() -> [u64; 256] {
 mod tests {
     use super::*;
 
+    const SEED: Seed = Seed(1);
+
     /// Bytes without a pattern.
     fn noise(length: usize) -> Vec<u8> {
         let mut state: u32 = 1;
@@ -361,7 +382,7 @@ mod tests {
     }
 
     fn chunks(content: &[u8], piece: usize) -> Vec<Chunk> {
-        let mut chunker = Chunker::default();
+        let mut chunker = Chunker::new(SEED);
         content.chunks(piece).for_each(|bytes| chunker.take(bytes));
         chunker.finish()
     }
@@ -375,7 +396,7 @@ mod tests {
             assert_eq!(chunk.offset, end);
             end = chunk.end();
             let bytes = &content[usize::try_from(chunk.offset).unwrap()..usize::try_from(end).unwrap()];
-            assert_eq!(chunk.digest, Digest::of(bytes));
+            assert_eq!(chunk.id, ChunkHasher::new(SEED).id_of(bytes));
             assert!(bytes.len() <= LONGEST);
             assert!(bytes.len() >= SHORTEST || chunk.end() == 1 << 20);
         }
@@ -390,6 +411,25 @@ mod tests {
         for piece in [1, 100, 4096, 65_537] {
             assert_eq!(chunks(&content, piece), whole);
         }
+    }
+
+    #[test]
+    fn another_seed_gives_the_chunks_other_names_and_the_same_cuts() {
+        let content = noise(1 << 20);
+        let [ours, theirs] = [SEED, Seed(2)].map(|seed| {
+            let mut chunker = Chunker::new(seed);
+            chunker.take(&content);
+            chunker.finish()
+        });
+        let place = |chunk: &Chunk| (chunk.offset, chunk.length);
+        assert!(ours.iter().map(place).eq(theirs.iter().map(place)));
+        assert!(
+            ours.iter()
+                .all(|own| theirs.iter().all(|their| own.id != their.id))
+        );
+        let [ours, theirs] = [ours, theirs].map(|chunks| sections(&chunks));
+        let is_there = |own: &Section| theirs.iter().any(|their| own.whole.id == their.whole.id);
+        assert!(!ours.iter().any(is_there));
     }
 
     #[test]
@@ -424,13 +464,10 @@ mod tests {
         let before = noise(1 << 20);
         let mut after = before.clone();
         after.splice(500_000..500_000, *b"something new");
-        let known: Vec<Digest> = chunks(&before, 1 << 16)
-            .iter()
-            .map(|chunk| chunk.digest)
-            .collect();
+        let known: Vec<ChunkId> = chunks(&before, 1 << 16).iter().map(|chunk| chunk.id).collect();
         let new = chunks(&after, 1 << 16)
             .iter()
-            .filter(|chunk| !known.contains(&chunk.digest))
+            .filter(|chunk| !known.contains(&chunk.id))
             .count();
         assert!((1..=2).contains(&new), "{new} chunks are new");
     }
@@ -456,7 +493,7 @@ mod tests {
         ];
         for (number, after) in versions.iter().enumerate() {
             for piece in [1 << 16, 20_000, 1000, 77] {
-                let mut chunker = Chunker::like(&cut);
+                let mut chunker = Chunker::like(&cut, SEED);
                 after.chunks(piece).for_each(|bytes| chunker.take(bytes));
                 assert_eq!(
                     chunker.finish(),
@@ -478,17 +515,17 @@ mod tests {
                 .for_each(|bytes| chunker.take(bytes));
             chunker.finish()
         };
-        let before = cut_with(Chunker::default(), 1 << 20);
+        let before = cut_with(Chunker::new(SEED), 1 << 20);
         for hole in [1 << 20, 4096] {
-            let expected = cut_with(Chunker::default(), hole);
-            assert_eq!(cut_with(Chunker::like(&before), hole), expected);
+            let expected = cut_with(Chunker::new(SEED), hole);
+            assert_eq!(cut_with(Chunker::like(&before, SEED), hole), expected);
         }
         let whole = chunks(&content, 1 << 16);
         assert_eq!(
-            cut_with(Chunker::like(&whole), 4096),
-            cut_with(Chunker::default(), 4096)
+            cut_with(Chunker::like(&whole, SEED), 4096),
+            cut_with(Chunker::new(SEED), 4096)
         );
-        let mut without = Chunker::like(&before);
+        let mut without = Chunker::like(&before, SEED);
         without.take(&content);
         assert_eq!(without.finish(), whole);
     }
@@ -496,13 +533,13 @@ mod tests {
     #[test]
     fn a_hole_belongs_to_no_chunk_and_ends_the_one_before_it() {
         let content = noise(10_000);
-        let mut chunker = Chunker::default();
+        let mut chunker = Chunker::new(SEED);
         chunker.take(&content[..100]);
         chunker.skip(1 << 30);
         chunker.take(&content);
         let chunks = chunker.finish();
         assert_eq!((chunks[0].length, chunks[1].offset), (100, (1 << 30) + 100));
-        assert_eq!(chunks[1].digest, self::chunks(&content, 10_000)[0].digest);
+        assert_eq!(chunks[1].id, self::chunks(&content, 10_000)[0].id);
         assert_eq!(sections(&chunks)[0].chunks, 0..1);
     }
 
@@ -518,10 +555,10 @@ mod tests {
             old.windows(2)
                 .all(|pair| pair[0].chunks.end == pair[1].chunks.start)
         );
-        let known: Vec<Digest> = old.iter().map(|section| section.whole.digest).collect();
+        let known: Vec<ChunkId> = old.iter().map(|section| section.whole.id).collect();
         let differing = new
             .iter()
-            .filter(|section| !known.contains(&section.whole.digest))
+            .filter(|section| !known.contains(&section.whole.id))
             .count();
         assert!(
             (1..=2).contains(&differing),

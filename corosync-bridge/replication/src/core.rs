@@ -89,6 +89,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::agreed::Agreed;
+use crate::chunks::Seed;
 use crate::conflicts::Kept;
 use crate::coverage::Coverage;
 use crate::digest_log::DigestLog;
@@ -166,6 +167,9 @@ pub enum Event<'a> {
 pub struct Options {
     /// This node was the Active when its bridge ended, and has not rebooted since.
     pub resume_as_active: bool,
+    /// What the pieces of the contents are named with that this node sends: nobody else may foretell it, and no core before
+    /// may have had it.
+    pub seed: Seed,
 }
 
 /// Why a role changed.
@@ -337,6 +341,7 @@ pub struct Core<T: Tree, S> {
     index: Index,
     keeper: Keeper<T::Source>,
     state: State,
+    seed: Seed,
     me: Option<NodeId>,
     joined: bool,
     quorate: bool,
@@ -451,6 +456,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             index,
             keeper: Keeper::new(log),
             state,
+            seed: options.seed,
             me: None,
             joined: false,
             quorate: true,

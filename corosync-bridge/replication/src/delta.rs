@@ -2,8 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use crate::chunks::{Chunk, Section};
-use crate::digest::Digest;
+use crate::chunks::{Chunk, ChunkId, Section};
 
 /// A part of a new content, in its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,11 +82,11 @@ pub(crate) fn plan(
 }
 
 fn key(chunk: &Chunk) -> Key {
-    (chunk.length, chunk.digest)
+    (chunk.length, chunk.id)
 }
 
 /// What a piece holds.
-type Key = (u32, Digest);
+type Key = (u32, ChunkId);
 
 /// What the receiver has where.
 #[derive(Debug)]
@@ -214,7 +213,7 @@ mod tests {
             offset: at * 1000,
             length: 1000,
             // Never the end of a section.
-            digest: Digest([letter | 1; Digest::BYTES]),
+            id: ChunkId([letter | 1; ChunkId::BYTES]),
         };
         (0..).zip(text.bytes()).map(chunk).collect()
     }

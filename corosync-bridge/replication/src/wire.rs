@@ -18,7 +18,7 @@ mod encode;
 use std::time::Duration;
 
 use crate::agreed::Version;
-use crate::chunks::Chunk;
+use crate::chunks::{Chunk, Seed};
 use crate::digest::Digest;
 use crate::entry::{Attributes, Kind};
 use crate::{EntryPath, NodeId, Position, Role, Switch, Sync};
@@ -370,6 +370,8 @@ pub enum Message<'a> {
         transfer: u64,
         /// Which file.
         path: EntryPath,
+        /// What the pieces are to be named with.
+        seed: Seed,
         /// Where the sections begin of which the chunks are asked, in bytes; none: the sections are.
         sections: Vec<u64>,
     },
@@ -384,7 +386,7 @@ pub enum Message<'a> {
         detail: bool,
         /// Whether this is the last part.
         last: bool,
-        /// Sections or chunks.
+        /// Sections or chunks, named with the seed that came with the question.
         chunks: Vec<Chunk>,
     },
     /// A piece of a large content that the receiver has: in the version that it told of, or in the one that the transfer began
@@ -474,6 +476,8 @@ pub enum Message<'a> {
         epoch: u64,
         /// Which offer.
         offer: u64,
+        /// What the pieces are to be named with.
+        seed: Seed,
         /// Where the sections begin of which the chunks are asked, in bytes; none: the sections are.
         sections: Vec<u64>,
     },

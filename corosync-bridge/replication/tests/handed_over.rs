@@ -12,12 +12,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bmc_replication::agreed::Version;
+use bmc_replication::chunks::Seed;
 use bmc_replication::digest::Digest;
 use bmc_replication::entry::{Attributes, Kind};
 use bmc_replication::wire::{COPY_BYTES, Message, Operation, STRETCH_BYTES};
 use bmc_replication::{Coverage, Direction, EntryPath, Event, NodeId, Request, Rule, Sync};
 
-use support::{A, B, Node, Pair, path, unpacked};
+use support::{A, B, Node, Pair, are_named_alike, path, unpacked};
 
 /// `/s` goes to the Passive, `/b` both ways, `/p` to the Active.
 #[derive(Debug)]
@@ -325,9 +326,12 @@ fn an_active_that_never_tells_its_version_is_sent_the_whole_content() {
     pair.write(B, TWO_WAY, &after);
     // The question does not come to the Active.
     settle_with(&mut pair, |message| match *message {
-        Message::SignBase { epoch, offer, .. } => Some(Message::SignBase {
+        Message::SignBase {
+            epoch, offer, seed, ..
+        } => Some(Message::SignBase {
             epoch,
             offer: !offer,
+            seed,
             sections: vec![],
         }),
         _ => None,
@@ -408,6 +412,41 @@ fn say(pair: &mut Pair, message: &Message<'_>) {
 }
 
 #[test]
+fn the_active_names_the_pieces_of_its_version_as_the_one_who_asks_does() {
+    let mut pair = both_have(PASSIVES, &noise(1 << 20));
+    let (epoch, offer, now) = (pair.nodes[&A].report().position.epoch, 1, pair.now);
+    let version = Some(Version {
+        kind: Kind::File,
+        content: Digest::of(b"something else"),
+        attributes: Digest::of(b"whatever"),
+    });
+    say(
+        &mut pair,
+        &Message::Offer {
+            epoch,
+            offer,
+            path: path(PASSIVES),
+            base: None,
+            now: version,
+        },
+    );
+    while turn_with(&mut pair, &[A], |_| None) {}
+    let a = pair.nodes.get_mut(&A).unwrap();
+    let mut told = |seed| {
+        let sign = Message::SignBase {
+            epoch,
+            offer,
+            seed: Seed(seed),
+            sections: vec![],
+        };
+        a.chunks_told(B, &sign, now)
+    };
+    let first = told(1);
+    assert!(!are_named_alike(&first, &told(2)));
+    assert!(are_named_alike(&first, &told(1)));
+}
+
+#[test]
 fn a_passive_that_hands_over_more_than_it_was_asked_for_is_not_listened_to() {
     let content = noise(8 << 20);
     let mut pair = both_have(PASSIVES, &content);
@@ -429,12 +468,13 @@ fn a_passive_that_hands_over_more_than_it_was_asked_for_is_not_listened_to() {
         },
     );
     while turn_with(&mut pair, &[A], |_| None) {}
-    let (sections, from, length) = (vec![], 0, COPY_BYTES);
+    let (seed, sections, from, length) = (Seed(1), vec![], 0, COPY_BYTES);
     say(
         &mut pair,
         &Message::SignBase {
             epoch,
             offer,
+            seed,
             sections,
         },
     );

@@ -10,6 +10,7 @@ use std::fs;
 use std::rc::Rc;
 use std::time::Duration;
 
+use bmc_replication::chunks::Seed;
 use bmc_replication::entry::{Attributes, Seen};
 use bmc_replication::tree::{Complete, Inspection, TreeError};
 use bmc_replication::{Core, DiskTree, EntryPath, Event, NodeId, Options, Request, StateFile, Sync, Tree};
@@ -147,6 +148,7 @@ impl Node {
         };
         let options = Options {
             resume_as_active: false,
+            seed: Seed(u64::from(id.0)),
         };
         let core = Core::new(options, coverage, tree, StateFile::new(state.path()));
         Self {

@@ -10,9 +10,11 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::time::Duration;
 
+use bmc_replication::chunks::Seed;
+use bmc_replication::wire::Message;
 use bmc_replication::{Event, Request, Sync};
 
-use support::{A, B, Node, Pair, unpacked};
+use support::{A, B, Node, Pair, are_named_alike, path, unpacked};
 
 /// Large enough to be on its way for many turns.
 const LARGE_BYTES: usize = 2 << 20;
@@ -437,6 +439,28 @@ fn a_receiver_that_never_tells_its_version_is_sent_the_whole_content() {
         sent += work_alone(a, deadline);
     }
     assert!(sent > 500_000, "{sent} bytes were sent");
+}
+
+#[test]
+fn a_passive_names_the_pieces_of_its_version_as_the_one_who_asks_does() {
+    let mut pair = both_have(&noise(1 << 20));
+    let (epoch, now) = (pair.nodes[&A].report().position.epoch, pair.now);
+    let b = pair.nodes.get_mut(&B).unwrap();
+    let mut told = |transfer, seed| {
+        let sign = Message::Sign {
+            epoch,
+            target: B,
+            transfer,
+            path: path("/s/large"),
+            seed: Seed(seed),
+            sections: vec![],
+        };
+        b.chunks_told(A, &sign, now)
+    };
+    let first = told(1000, 1);
+    // A bridge that was started anew may use the number once more.
+    assert!(!are_named_alike(&first, &told(1000, 2)));
+    assert!(are_named_alike(&first, &told(1001, 1)));
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use bmc_replication::agreed::Version;
-use bmc_replication::chunks::Chunk;
+use bmc_replication::chunks::{Chunk, ChunkId, Seed};
 use bmc_replication::digest::Digest;
 use bmc_replication::entry::{Attributes, FileTime, Kind, Xattr};
 use bmc_replication::wire::{
@@ -68,6 +68,7 @@ fn every_message() -> Vec<(Message<'static>, String)> {
         (message, format!("14 {seven} {bytes}"))
     };
     let digest = "ab".repeat(Digest::BYTES);
+    let id = "cd".repeat(ChunkId::BYTES);
     vec![
         (
             Message::Hello(Hello {
@@ -230,9 +231,10 @@ fn every_message() -> Vec<(Message<'static>, String)> {
                 target: NodeId(2),
                 transfer: 11,
                 path: path("/a"),
+                seed: Seed(13),
                 sections: vec![12],
             },
-            format!("0c {seven} 00000002 000000000000000b 00000002 2f61 000000000000000c"),
+            format!("0c {seven} 00000002 000000000000000b 00000002 2f61 000000000000000d 000000000000000c"),
         ),
         (
             Message::Signature {
@@ -243,10 +245,10 @@ fn every_message() -> Vec<(Message<'static>, String)> {
                 chunks: vec![Chunk {
                     offset: 12,
                     length: 13,
-                    digest: Digest([0xab; Digest::BYTES]),
+                    id: ChunkId([0xcd; ChunkId::BYTES]),
                 }],
             },
-            format!("0d {seven} 000000000000000b 01 00 000000000000000c 0000000d {digest}"),
+            format!("0d {seven} 000000000000000b 01 00 000000000000000c 0000000d {id}"),
         ),
         (
             Message::Copy {
@@ -334,9 +336,10 @@ fn every_message() -> Vec<(Message<'static>, String)> {
             Message::SignBase {
                 epoch: 7,
                 offer: 13,
+                seed: Seed(14),
                 sections: vec![12],
             },
-            format!("1b {seven} 000000000000000d 000000000000000c"),
+            format!("1b {seven} 000000000000000d 000000000000000e 000000000000000c"),
         ),
         (
             Message::PieceCopy {

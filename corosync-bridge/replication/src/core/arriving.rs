@@ -10,7 +10,7 @@ use super::Core;
 use super::content::{Assembly, Part, Piece, Signing};
 use super::handing_over::ASKED_WEIGHT;
 use super::intake::{Member, Offer};
-use crate::chunks::CUT_BYTES;
+use crate::chunks::{CUT_BYTES, Seed};
 use crate::digest::Digest;
 use crate::entry::Kind;
 use crate::state::StateStore;
@@ -94,7 +94,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     /// A member asks what the version here is made of, of which it hands over another one.
-    pub(super) fn sign_base_delivered(&mut self, from: NodeId, id: u64, offsets: &[u64]) {
+    pub(super) fn sign_base_delivered(&mut self, from: NodeId, id: u64, seed: Seed, offsets: &[u64]) {
         let Some(Offer { path, .. }) = self.awaited_of(from, id).cloned() else {
             return;
         };
@@ -106,9 +106,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let Some(member) = self.intake.members.get_mut(&from) else {
             return;
         };
-        let known = member.signing.as_mut().filter(|signing| signing.is_of(id));
+        let known = member.signing.as_mut();
+        let known = known.filter(|signing| signing.answers(id, seed));
         match (base, known) {
-            (Some(base), _) => member.signing = Some(Signing::new(id, base)),
+            (Some(base), _) => member.signing = Some(Signing::new(id, seed, base)),
             (None, Some(signing)) if !offsets.is_empty() => signing.answer_in_detail(offsets),
             (None, _) => {
                 member.signing = None;

@@ -559,7 +559,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let is_new = !is_known_elsewhere && known.is_none_or(|known| known.kind != Kind::File);
         if is_new && self.peers.any_follows() {
             let plan = Plan::whole(source.found().seen.stamp.size);
-            let read = read_as_sent(&source);
+            let read = read_as_sent(&source, self.seed);
             let content = Content {
                 transfer: None,
                 path: path.clone(),
@@ -569,11 +569,12 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             };
             self.begin_sending(content, plan, read, now);
         } else if let Some(base) = known.and_then(|known| self.base_of(&known, source.found())) {
-            let survey = Survey::of_change(path.clone(), source, base);
+            let survey = Survey::of_change(path.clone(), source, base, self.seed);
             self.start(Job::Survey(survey));
         } else {
             let follower = self.peers.only_follower();
-            let survey = Survey::new(path.clone(), source, None, follower.is_some());
+            let cuts = follower.map(|_| self.seed);
+            let survey = Survey::new(path.clone(), source, None, cuts);
             self.survey(survey, follower, now);
         }
     }
@@ -611,7 +612,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         target: NodeId,
         now: Duration,
     ) {
-        let survey = Survey::new(path.clone(), source, Some(target), true);
+        let survey = Survey::new(path.clone(), source, Some(target), Some(self.seed));
         self.survey(survey, Some(target), now);
     }
 

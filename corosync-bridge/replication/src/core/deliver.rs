@@ -161,8 +161,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 let piece = Piece::Hole(skipped);
                 return self.offered_piece_delivered(from, offer, offset, piece, length);
             }
-            Message::SignBase { offer, sections, .. } => {
-                return self.sign_base_delivered(from, offer, &sections);
+            Message::SignBase {
+                offer,
+                seed,
+                sections,
+                ..
+            } => {
+                return self.sign_base_delivered(from, offer, seed, &sections);
             }
             Message::Offering { stage, .. } => return self.offering_delivered(from, stage),
             _ => {}
@@ -211,9 +216,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 target,
                 transfer,
                 path,
+                seed,
                 sections,
                 ..
-            } => self.sign_delivered(target, transfer, &path, &sections, length),
+            } => self.sign_delivered(target, transfer, &path, seed, &sections, length),
             Message::Copy {
                 transfer,
                 offset,

@@ -59,7 +59,7 @@ impl<F: Source> Sending<F> {
     /// All of `source`.
     fn whole(offer: u64, source: F) -> Self {
         let plan = Plan::whole(source.found().seen.stamp.size);
-        let read = WhenRead::AsSent(Reading::new(false));
+        let read = WhenRead::AsSent(Reading::new(None));
         Self::planned(offer, source, plan, read)
     }
 
@@ -223,7 +223,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     fn begin_survey(&mut self, offer: u64, source: T::Source, now: Duration) -> Sending<T::Source> {
         let mut told = Told::default();
         self.ask_for_base(offer, &mut told, Vec::new(), now);
-        let own = Own::new(Reading::new(true));
+        let own = Own::new(Reading::new(Some(self.seed)));
         Sending::surveyed(offer, Survey { source, own, told })
     }
 
@@ -232,6 +232,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let sign = Message::SignBase {
             epoch: self.state.epoch,
             offer,
+            seed: self.seed,
             sections,
         };
         self.outbox.push(sign.encode());

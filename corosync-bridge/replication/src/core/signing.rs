@@ -2,7 +2,7 @@
 
 use super::Core;
 use super::content::{Part, Signing};
-use crate::chunks::CUT_BYTES;
+use crate::chunks::{CUT_BYTES, Seed};
 use crate::state::StateStore;
 use crate::tree::{Source, Tree};
 use crate::wire::Message;
@@ -14,6 +14,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         target: NodeId,
         transfer: u64,
         path: &EntryPath,
+        seed: Seed,
         offsets: &[u64],
         length: u64,
     ) {
@@ -21,14 +22,14 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             return;
         }
         let known = self.follower.signing.as_mut();
-        if let Some(signing) = known.filter(|signing| signing.is_of(transfer)) {
+        if let Some(signing) = known.filter(|signing| signing.answers(transfer, seed)) {
             return signing.answer_in_detail(offsets);
         }
         // What cannot be read is no problem here: the whole content is sent.
         let opened = self.check_and_place(path).map(|()| self.tree.open(path));
         match opened {
             Ok(Ok(Some(source))) if source.found().seen.stamp.size <= CUT_BYTES => {
-                self.follower.signing = Some(Signing::new(transfer, source));
+                self.follower.signing = Some(Signing::new(transfer, seed, source));
             }
             _ => self.tell_part(transfer, Part::nothing()),
         }

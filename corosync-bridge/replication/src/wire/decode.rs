@@ -7,7 +7,7 @@ use super::{
     SummaryRange, VERSION, Verdict, kind, operation, stage, verdict,
 };
 use crate::agreed::Version;
-use crate::chunks::Chunk;
+use crate::chunks::{Chunk, ChunkId, Seed};
 use crate::digest::Digest;
 use crate::entry::{Attributes, FileTime, Kind, Xattr};
 use crate::path::PathError;
@@ -406,6 +406,7 @@ impl<'a> Input<'a> {
             target,
             transfer,
             path,
+            seed: Seed(self.u64()?),
             sections: self.offsets()?,
         })
     }
@@ -414,6 +415,7 @@ impl<'a> Input<'a> {
         Ok(Message::SignBase {
             epoch: self.u64()?,
             offer: self.u64()?,
+            seed: Seed(self.u64()?),
             sections: self.offsets()?,
         })
     }
@@ -437,7 +439,7 @@ impl<'a> Input<'a> {
             chunks.push(Chunk {
                 offset: self.u64()?,
                 length: self.u32()?,
-                digest: self.digest()?,
+                id: ChunkId(self.array()?),
             });
         }
         Ok(Message::Signature {

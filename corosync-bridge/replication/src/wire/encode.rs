@@ -121,6 +121,7 @@ pub(super) fn message(message: &Message<'_>) -> Vec<u8> {
             target,
             transfer,
             path,
+            seed,
             sections,
         } => {
             out.push(kind::SIGN);
@@ -128,6 +129,7 @@ pub(super) fn message(message: &Message<'_>) -> Vec<u8> {
             put_u32(&mut out, target.0);
             put_u64(&mut out, *transfer);
             put_path(&mut out, path);
+            put_u64(&mut out, seed.0);
             sections.iter().for_each(|offset| put_u64(&mut out, *offset));
         }
         Message::Signature {
@@ -145,7 +147,7 @@ pub(super) fn message(message: &Message<'_>) -> Vec<u8> {
             for chunk in chunks {
                 put_u64(&mut out, chunk.offset);
                 put_u32(&mut out, chunk.length);
-                out.extend_from_slice(&chunk.digest.0);
+                out.extend_from_slice(&chunk.id.0);
             }
         }
         Message::Copy {
@@ -264,11 +266,13 @@ pub(super) fn message(message: &Message<'_>) -> Vec<u8> {
         Message::SignBase {
             epoch,
             offer,
+            seed,
             sections,
         } => {
             out.push(kind::SIGN_BASE);
             put_u64(&mut out, *epoch);
             put_u64(&mut out, *offer);
+            put_u64(&mut out, seed.0);
             sections.iter().for_each(|offset| put_u64(&mut out, *offset));
         }
         Message::PieceCopy {

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bmc_replication::agreed::Version;
+use bmc_replication::chunks::Seed;
 use bmc_replication::digest::{Digest, Hasher};
 use bmc_replication::entry::{Attributes, Kind};
 use bmc_replication::wire::{COPY_BYTES, Hello, Message, Operation};
@@ -153,6 +154,7 @@ impl Victim {
         let tree = DiskTree::new(root.path(), Rc::clone(&coverage)).expect("a tree");
         let options = Options {
             resume_as_active: false,
+            seed: Seed(1),
         };
         let core = Core::new(options, coverage, tree, StateFile::new(state.path()));
         let mut victim = Self {
@@ -419,6 +421,7 @@ impl Given {
             1 => Message::SignBase {
                 epoch,
                 offer,
+                seed: Seed(dice.next()),
                 sections: (0..dice.below(3)).map(|_| dice.next()).collect(),
             },
             2 => Message::PieceCopy {

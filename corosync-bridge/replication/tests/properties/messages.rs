@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bmc_replication::agreed::Version;
-use bmc_replication::chunks::Chunk;
+use bmc_replication::chunks::{Chunk, ChunkId, Seed};
 use bmc_replication::digest::Digest;
 use bmc_replication::entry::{Attributes, FileTime, Kind, Xattr};
 use bmc_replication::wire::{
@@ -165,6 +165,7 @@ pub(crate) fn some_message<'a>(dice: &mut Dice, content: &'a [u8]) -> Message<'a
             target: NodeId(dice.next() as u32),
             transfer: dice.next(),
             path: some_path(dice),
+            seed: Seed(dice.next()),
             sections: (0..dice.below(4)).map(|_| dice.next()).collect(),
         },
         11 => Message::Signature {
@@ -214,6 +215,7 @@ pub(crate) fn some_message<'a>(dice: &mut Dice, content: &'a [u8]) -> Message<'a
         22 => Message::SignBase {
             epoch,
             offer: dice.next(),
+            seed: Seed(dice.next()),
             sections: (0..dice.below(4)).map(|_| dice.next()).collect(),
         },
         23 => Message::PieceCopy {
@@ -253,7 +255,7 @@ fn some_chunk(dice: &mut Dice) -> Chunk {
     Chunk {
         offset: dice.next(),
         length: dice.next() as u32,
-        digest: some_digest(dice),
+        id: ChunkId(some_digest(dice).0),
     }
 }
 

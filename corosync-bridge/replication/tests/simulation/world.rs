@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
+use bmc_replication::chunks::Seed;
 use bmc_replication::coverage::Coverage;
 use bmc_replication::entry::{Attributes, FileTime};
 use bmc_replication::wire::{INLINE_BYTES, Message, Operation, Verdict};
@@ -694,6 +695,7 @@ impl World {
         let node = &mut self.nodes[at];
         let options = Options {
             resume_as_active: node.marker == Role::Active,
+            seed: Seed(self.dice.next()),
         };
         let placement = Placement::new(Rc::new(Everything));
         let mut core = Core::new(

@@ -9,8 +9,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bmc_replication::chunks::{Chunk, Seed};
+use bmc_replication::wire::Message;
 use bmc_replication::{
     Answer, Core, Coverage, DiskTree, EntryPath, Event, NodeId, Notice, Options, PlacedTree, Placement,
     Priority, Report, Request, Rule, StateFile, Sync, Timing,
@@ -123,6 +126,23 @@ impl Node {
         self.core.report(Duration::ZERO)
     }
 
+    /// What it tells of its version of a file when `from` asks so. Nobody else hears of it.
+    pub(crate) fn chunks_told(&mut self, from: NodeId, question: &Message<'_>, now: Duration) -> Vec<Chunk> {
+        let bytes = question.encode();
+        let asked = Event::Delivered { from, bytes: &bytes };
+        self.core.handle(&asked, now);
+        while self.core.has_work(now) {
+            self.core.work(now);
+        }
+        let messages = std::iter::from_fn(|| self.core.next_message());
+        let messages: Vec<_> = messages.flat_map(|bytes| unpacked(&bytes)).collect();
+        let told = messages.iter().map(|bytes| match Message::decode(bytes) {
+            Ok(Message::Signature { chunks, .. }) => chunks,
+            _ => Vec::new(),
+        });
+        told.flatten().collect()
+    }
+
     /// The bridge dies and comes back.
     pub(crate) fn restart(&mut self, resume_as_active: bool) {
         self.core = core(
@@ -143,11 +163,28 @@ pub(crate) fn core(
     let placement = Placement::new(Rc::clone(coverage));
     let tree = DiskTree::new(root, placement.clone()).expect("a tree");
     Core::new(
-        Options { resume_as_active },
+        Options {
+            resume_as_active,
+            seed: another_seed(),
+        },
         Rc::clone(coverage),
         PlacedTree::new(tree, placement),
         StateFile::new(state),
     )
+}
+
+/// A seed that no other core of this program has.
+fn another_seed() -> Seed {
+    static SEEDS: AtomicU64 = AtomicU64::new(1);
+    Seed(SEEDS.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Fails unless both are the same cuts; tells whether they have the same names.
+pub(crate) fn are_named_alike(one: &[Chunk], other: &[Chunk]) -> bool {
+    assert!(one.len() > 10, "{} chunks", one.len());
+    let place = |chunk: &Chunk| (chunk.offset, chunk.length);
+    assert!(one.iter().map(place).eq(other.iter().map(place)));
+    one.iter().zip(other).all(|(one, other)| one.id == other.id)
 }
 
 pub(crate) struct Pair {

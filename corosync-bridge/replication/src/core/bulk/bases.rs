@@ -53,12 +53,13 @@ impl Bases {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chunks::ChunkId;
 
     fn chunks(count: usize) -> Vec<Chunk> {
         let chunk = Chunk {
             offset: 0,
             length: 1,
-            digest: Digest::NONE,
+            id: ChunkId([0; ChunkId::BYTES]),
         };
         vec![chunk; count]
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::super::Core;
 use super::super::content::{Outgoing, Piece, Read, Reading, WhenRead};
 use super::Job;
+use crate::chunks::Seed;
 use crate::delta::Plan;
 use crate::digest::Digest;
 use crate::state::StateStore;
@@ -29,8 +30,9 @@ pub(super) struct Content<F> {
 }
 
 /// Of `source`, none of which is known, and all of which is sent.
-pub(super) fn read_as_sent<F: Source>(source: &F) -> WhenRead {
-    WhenRead::AsSent(Reading::new(source.found().seen.stamp.size <= REMEMBERED_BYTES))
+pub(super) fn read_as_sent<F: Source>(source: &F, seed: Seed) -> WhenRead {
+    let is_remembered = source.found().seen.stamp.size <= REMEMBERED_BYTES;
+    WhenRead::AsSent(Reading::new(is_remembered.then_some(seed)))
 }
 
 /// A content being sent.

@@ -8,7 +8,7 @@ use super::super::content::{Ahead, Own, Part, Read, Reading, Told, WhenRead};
 use super::Job;
 use super::bases::Base;
 use super::sending::{Content, read_as_sent};
-use crate::chunks::{CUT_BYTES, sections};
+use crate::chunks::{CUT_BYTES, Seed, sections};
 use crate::delta::{Plan, plan};
 use crate::digest::Digest;
 use crate::inodes::Inode;
@@ -46,8 +46,9 @@ struct Version {
 }
 
 impl<F: Source> Survey<F> {
-    pub(super) fn new(path: EntryPath, source: F, target: Option<NodeId>, cuts: bool) -> Self {
-        let cuts = cuts && source.found().seen.stamp.size <= CUT_BYTES;
+    /// Where it matters how it is cut: with this seed.
+    pub(super) fn new(path: EntryPath, source: F, target: Option<NodeId>, cuts: Option<Seed>) -> Self {
+        let cuts = cuts.filter(|_| source.found().seen.stamp.size <= CUT_BYTES);
         Self {
             path,
             target,
@@ -59,10 +60,10 @@ impl<F: Source> Survey<F> {
     }
 
     /// Of a change of `base`, which every receiver has.
-    pub(super) fn of_change(path: EntryPath, source: F, base: Base) -> Self {
-        let mut survey = Self::new(path, source, None, false);
+    pub(super) fn of_change(path: EntryPath, source: F, base: Base, seed: Seed) -> Self {
+        let mut survey = Self::new(path, source, None, None);
         if survey.source.found().seen.stamp.size <= CUT_BYTES {
-            survey.own = Own::new(Reading::like(&base.chunks));
+            survey.own = Own::new(Reading::like(&base.chunks, seed));
         }
         survey.before = Some(Before { base, alike: 0 });
         survey
@@ -124,7 +125,7 @@ impl<F: Source> Survey<F> {
     }
 
     /// The content, to be sent as it was read, or as it is read on.
-    fn into_content(self) -> (Content<F>, WhenRead) {
+    fn into_content(self, seed: Seed) -> (Content<F>, WhenRead) {
         let content = Content {
             transfer: self.transfer(),
             path: self.path,
@@ -138,7 +139,7 @@ impl<F: Source> Survey<F> {
                 WhenRead::Ahead(Ahead::new(*reading, &before.base.chunks))
             }
             // All of it has to be sent, and read for that: its receiver has told that it has nothing.
-            (Own::Reading(_), None) => read_as_sent(&content.source),
+            (Own::Reading(_), None) => read_as_sent(&content.source, seed),
         };
         (content, read)
     }
@@ -155,7 +156,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if is_needed && !survey.own.is_read() {
             if !survey.own.read(&mut survey.source)? {
                 if survey.differs() {
-                    let (content, read) = survey.into_content();
+                    let (content, read) = survey.into_content(self.seed);
                     self.begin_sending(content, Plan::default(), read, now);
                 } else {
                     self.start(Job::Survey(survey));
@@ -188,7 +189,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             Some(of) if !missing.is_empty() => self.ask(survey, of, missing, now),
             _ => {
                 let plan = survey.plan();
-                let (content, read) = survey.into_content();
+                let (content, read) = survey.into_content(self.seed);
                 self.begin_sending(content, plan, read, now);
             }
         }
@@ -238,6 +239,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             target: of,
             transfer,
             path: survey.path.clone(),
+            seed: self.seed,
             sections,
         };
         self.push_stream(&sign, now);

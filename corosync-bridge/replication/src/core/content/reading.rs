@@ -1,6 +1,6 @@
 //! A large content that is being read from its beginning: its digest, and where it is cut.
 
-use crate::chunks::{Chunk, Chunker};
+use crate::chunks::{Chunk, Chunker, Seed};
 use crate::digest::{Digest, Hasher};
 use crate::tree::{Source, TreeError};
 use crate::wire::INLINE_BYTES;
@@ -27,19 +27,20 @@ pub(in crate::core) struct Read {
 }
 
 impl Reading {
-    pub(in crate::core) fn new(cuts: bool) -> Self {
+    /// Where it matters how it is cut: with this seed.
+    pub(in crate::core) fn new(cuts: Option<Seed>) -> Self {
         Self {
             hasher: Hasher::new(),
-            chunker: cuts.then(Chunker::default),
+            chunker: cuts.map(Chunker::new),
             length: 0,
         }
     }
 
-    /// Of a content most of which is probably cut into `chunks`.
-    pub(in crate::core) fn like(chunks: &[Chunk]) -> Self {
+    /// Of a content most of which is probably cut into `chunks`, with this seed.
+    pub(in crate::core) fn like(chunks: &[Chunk], seed: Seed) -> Self {
         Self {
-            chunker: Some(Chunker::like(chunks)),
-            ..Self::new(false)
+            chunker: Some(Chunker::like(chunks, seed)),
+            ..Self::new(None)
         }
     }
 

@@ -7,7 +7,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use super::reading::STEP_BYTES;
-use crate::chunks::{Chunk, Chunker, Section, sections};
+use crate::chunks::{Chunk, Chunker, Section, Seed, sections};
 use crate::tree::{Source, TreeError};
 use crate::wire::INLINE_BYTES;
 
@@ -25,6 +25,8 @@ const SIGN_OF_LIFE_BYTES: u64 = 16 * 1024 * 1024;
 pub(in crate::core) struct Signing<F> {
     /// The transfer, or the offer, that it is for.
     id: u64,
+    /// Of the one who asked.
+    seed: Seed,
     source: F,
     /// Being read.
     chunker: Option<Chunker>,
@@ -70,11 +72,13 @@ impl Part {
 }
 
 impl<F: Source> Signing<F> {
-    pub(in crate::core) fn new(id: u64, source: F) -> Self {
+    /// Told with the seed of the one who asks.
+    pub(in crate::core) fn new(id: u64, seed: Seed, source: F) -> Self {
         Self {
             id,
+            seed,
             source,
-            chunker: Some(Chunker::default()),
+            chunker: Some(Chunker::new(seed)),
             untold: 0,
             chunks: Vec::new(),
             sections: Vec::new(),
@@ -93,6 +97,11 @@ impl<F: Source> Signing<F> {
 
     pub(in crate::core) fn is_of(&self, id: u64) -> bool {
         self.id == id
+    }
+
+    /// Whether it is what is asked for now. One whose bridge was started anew may use a number once more.
+    pub(in crate::core) fn answers(&self, id: u64, seed: Seed) -> bool {
+        (self.id, self.seed) == (id, seed)
     }
 
     /// The version that was told of.

@@ -106,13 +106,14 @@ impl Told {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chunks::ChunkId;
     use crate::digest::Digest;
 
     fn chunk(number: u64) -> Chunk {
         Chunk {
             offset: number * 8192,
             length: 4096,
-            digest: Digest::of(&number.to_be_bytes()),
+            id: ChunkId(u128::from(number).to_be_bytes()),
         }
     }
 
