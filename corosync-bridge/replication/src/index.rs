@@ -65,9 +65,10 @@ impl Index {
 
     /// The same of what was found on the disk, by whoever it was written there.
     pub(crate) fn find(&mut self, path: EntryPath, known: Known) {
-        // Within one tick of a clock something else may have come and gone, and left the same stamp.
+        // Within one tick of a clock a name may have gone from a directory and left the same stamp.
+        let hides_nothing = |before: &Known| before.seen.settled || before.kind != Kind::Directory;
         let is_same = |before: &Known| {
-            before.seen.settled && before.seen.stamp == known.seen.stamp && before.same_as(&known)
+            hides_nothing(before) && before.seen.stamp == known.seen.stamp && before.same_as(&known)
         };
         if !self.get(&path).is_some_and(is_same) {
             self.undurable.note(&path);
