@@ -172,7 +172,10 @@ impl Daemon {
             return self.tell(&Event::RescanAll);
         }
         for path in &hints.changed {
-            self.tell(&Event::Changed(path));
+            self.tell(&match hints.left.contains(path) {
+                true => Event::Left(path),
+                false => Event::Changed(path),
+            });
         }
         for path in &hints.trees {
             self.tell(&Event::Rescan(path));

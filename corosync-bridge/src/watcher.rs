@@ -42,6 +42,8 @@ const UNWATCHED_RESCAN: Duration = Duration::from_secs(10);
 pub(crate) struct Hints {
     /// What is at these paths.
     pub(crate) changed: BTreeSet<PathBuf>,
+    /// Those of them from which something was moved away.
+    pub(crate) left: BTreeSet<PathBuf>,
     /// What is at these paths and anything beneath them.
     pub(crate) trees: BTreeSet<PathBuf>,
     /// Anything.
@@ -198,6 +200,9 @@ impl Watcher {
             self.unsettled.entry(path).or_insert(now + SETTLE);
         } else {
             self.unsettled.remove(&path);
+            if detail.flags.contains(ReadFlags::MOVED_FROM) {
+                hints.left.insert(path.clone());
+            }
             self.hint(&path, hints);
         }
     }

@@ -143,6 +143,9 @@ pub enum Event<'a> {
     /// The entry at this absolute path may have changed: content, attributes, come or gone. Of a directory only the
     /// directory itself is looked at; one that was unknown is searched later, but no request waits for that.
     Changed(&'a Path),
+    /// The file at this absolute path was moved away. The same as [`Event::Changed`], and if that was told and not looked at yet,
+    /// what it was about is at another path now.
+    Left(&'a Path),
     /// Anything at or beneath this absolute path may have changed. To be told of a directory that came, or was replaced.
     Rescan(&'a Path),
     /// Anything may have changed: notifications were lost.
@@ -497,6 +500,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             Event::Disconnected => self.disconnected(),
             Event::Delivered { from, bytes } => self.delivered(*from, bytes, now),
             Event::Changed(path) => self.changed(path),
+            Event::Left(path) => self.left(path),
             Event::Rescan(path) => self.rescan(path),
             Event::RescanAll => self.rescan_all(),
             Event::CaughtUp => self.caught_up(),

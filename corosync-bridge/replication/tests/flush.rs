@@ -42,8 +42,8 @@ fn a_flush_does_not_wait_for_files_that_are_written_all_the_time() {
 
 #[test]
 fn a_flush_does_not_wait_for_directories_that_are_made_anew_all_the_time() {
-    // Some 440 each time that it is put off, and four times that.
-    flush_while(4000, |pair: &mut Pair, turn| {
+    // Some hundred each time that it is put off, four times that, and then it looks at everything.
+    flush_while(3000, |pair: &mut Pair, turn| {
         let directory = format!("/s/d{}", turn % 3);
         let tell = |pair: &mut Pair| {
             let core = &mut pair.nodes.get_mut(&A).unwrap().core;
@@ -54,7 +54,7 @@ fn a_flush_does_not_wait_for_directories_that_are_made_anew_all_the_time() {
         tell(pair);
         fs::create_dir(&at).unwrap();
         tell(pair);
-        for name in 0..20 {
+        for name in 0..5 {
             pair.write(A, &format!("{directory}/{name}"), turn.to_string());
         }
     });
@@ -128,4 +128,42 @@ fn a_flush_covers_what_was_moved_more_often_than_it_waits_for_that() {
         (0..=number).any(is_copy),
         "what was moved {number} times is missing"
     );
+}
+
+/// A program writes `/s/d/file`, asks for a flush, moves `what` and writes the file anew, before anybody looked.
+fn move_and_write_anew_while_flushed(what: &str) {
+    let mut pair = Pair::new();
+    let content = "written before the flush".as_bytes();
+    let [directory, old, new] = ["/s/d", what, "/s/moved"].map(|at| pair.nodes[&A].at(at));
+    fs::create_dir(&directory).unwrap();
+    let event = |pair: &mut Pair, event: &Event<'_>| {
+        let core = &mut pair.nodes.get_mut(&A).unwrap().core;
+        core.handle(event, pair.now);
+    };
+    event(&mut pair, &Event::Rescan(Path::new("/s/d")));
+    pair.write(A, "/s/d/file", content);
+    pair.ask_without_waiting(A, Request::Flush);
+    let is_tree = old == directory;
+    fs::rename(old, new).unwrap();
+    let [gone, there] = [what, "/s/moved"].map(Path::new);
+    if is_tree {
+        fs::create_dir(&directory).unwrap();
+        event(&mut pair, &Event::Rescan(gone));
+        event(&mut pair, &Event::Rescan(there));
+    } else {
+        event(&mut pair, &Event::Left(gone));
+        event(&mut pair, &Event::Changed(there));
+    }
+    pair.write(A, "/s/d/file", "written after it");
+    while pair.nodes[&A].answers.is_empty() {
+        assert!(pair.turn(), "the flush was not answered");
+    }
+    let copies = ["/s/moved", "/s/moved/file"].map(|at| fs::read(pair.nodes[&B].at(at)).ok());
+    assert!(copies.contains(&Some(content.to_vec())), "{what} is missing");
+}
+
+#[test]
+fn a_flush_covers_what_was_moved_and_written_anew_before_anybody_looked() {
+    move_and_write_anew_while_flushed("/s/d/file");
+    move_and_write_anew_while_flushed("/s/d");
 }

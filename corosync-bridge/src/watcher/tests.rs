@@ -108,6 +108,20 @@ fn a_file_that_stays_open_is_hinted_after_a_while_and_at_once_when_all_is_asked_
 }
 
 #[test]
+fn it_is_told_from_where_a_file_was_moved_away() {
+    let mut world = World::watching();
+    for name in ["old", "deleted"] {
+        world.write(&format!("var/settings/{name}"));
+    }
+    world.hints();
+    let old = world.path("var/settings/old");
+    fs::rename(&old, world.path("var/settings/new")).unwrap();
+    fs::remove_file(world.path("var/settings/deleted")).unwrap();
+    let hints = world.watcher.take(world.now);
+    assert_eq!(hints.left, BTreeSet::from([old]));
+}
+
+#[test]
 fn deletes_renames_links_and_attributes_are_hinted_at_once() {
     let mut world = World::watching();
     for name in ["deleted", "old", "mode"] {

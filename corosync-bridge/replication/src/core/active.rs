@@ -337,6 +337,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
     }
 
+    pub(super) fn left(&mut self, path: &Path) {
+        if let (Some(path), Some(active)) = (self.hint(path), &mut self.active) {
+            active.queue.miss_at(&path);
+        }
+        self.changed(path);
+    }
+
     pub(super) fn rescan(&mut self, path: &Path) {
         let Some(path) = self.hint(path) else { return };
         if self.role == Role::Passive {
@@ -349,6 +356,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if let Some(active) = &mut self.active {
             // Names in it may have come and gone.
             active.owe_hardening(&path);
+            active.queue.miss_beneath(&path);
             active.queue.push_tree(path);
         }
     }

@@ -296,6 +296,26 @@ impl<F> Queue<F> {
         self.missed += 1;
     }
 
+    /// What was at `path` was moved away. If it still waits there to be looked at, it is missed.
+    pub(super) fn miss_at(&mut self, path: &EntryPath) {
+        if self.waiting.contains(path) {
+            self.miss();
+        }
+    }
+
+    /// The directory at `top` came or went. If something waits in it that was told of before, that went with the one before.
+    pub(super) fn miss_beneath(&mut self, top: &EntryPath) {
+        let is_in = |waiting: &BTreeSet<EntryPath>| {
+            let mut first = waiting.range(top..);
+            first
+                .next()
+                .is_some_and(|path| path == top || path.is_beneath(top))
+        };
+        if is_in(&self.waiting) || is_in(&self.trees) {
+            self.miss();
+        }
+    }
+
     /// Puts a scan behind all that waits in its lane.
     pub(super) fn push_scan(&mut self, lane: Lane, scan: Scan<F>) {
         self.tell(lane, Item::Scan(scan));

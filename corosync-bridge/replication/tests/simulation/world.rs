@@ -173,6 +173,8 @@ enum Delivery {
 enum Hint {
     /// Something changed here.
     Path(EntryPath),
+    /// A file was moved away from here.
+    Left(EntryPath),
     /// A directory came or went here.
     Tree(EntryPath),
 }
@@ -189,6 +191,7 @@ impl Hint {
     fn event(&self) -> Event<'_> {
         match self {
             Self::Path(path) => Event::Changed(path.as_path()),
+            Self::Left(path) => Event::Left(path.as_path()),
             Self::Tree(top) => Event::Rescan(top.as_path()),
         }
     }
@@ -1164,7 +1167,12 @@ impl World {
             .get(&to)
             .is_some_and(|node| node.data == Data::Directory);
         let stays_alike = is_alike(&from, &to);
-        let mut touched = vec![Hint::new(to, is_tree), Hint::new(from, is_tree)];
+        let gone = if is_tree {
+            Hint::Tree(from)
+        } else {
+            Hint::Left(from)
+        };
+        let mut touched = vec![Hint::new(to, is_tree), gone];
         if self.dice.one_in(2) {
             touched.reverse();
         }
