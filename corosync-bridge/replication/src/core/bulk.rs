@@ -79,8 +79,8 @@ enum Turn {
 #[derive(Debug)]
 struct Waiting {
     path: EntryPath,
-    /// Which file was there, where that is known.
-    inode: Option<Inode>,
+    /// Which files were found there.
+    files: BTreeSet<Inode>,
     is_essential: bool,
     /// How often something that came later went before it.
     overtaken: u32,
@@ -90,7 +90,8 @@ impl Waiting {
     /// Whether a content of priority 1 may go before it that takes the place of the file `replaced`. That has to be there under
     /// its new name before; what is not known may be just that.
     fn lets_pass(&self, replaced: Option<Inode>) -> bool {
-        let is_another = self.inode.is_some() && self.inode != replaced;
+        let is_another =
+            !self.files.is_empty() && replaced.is_none_or(|replaced| !self.files.contains(&replaced));
         !self.is_essential && is_another && self.overtaken < OVERTAKINGS
     }
 }
@@ -197,19 +198,37 @@ impl<F: Source> Bulk<F> {
 
     /// Also where it waits already: barriers that it was told before must not overtake it.
     pub(super) fn push_front(&mut self, path: EntryPath, inode: Option<Inode>) {
-        if !self.note_waiting(&path) {
-            self.waiting
-                .retain(|turn| !matches!(turn, Turn::Content(waiting) if waiting.path == path));
+        let mut turn = self.turn(path, inode);
+        if !self.note_waiting(&turn.path) {
+            self.waiting.retain(|other| match other {
+                Turn::Content(waiting) if waiting.path == turn.path => {
+                    turn.files.extend(&waiting.files);
+                    false
+                }
+                Turn::Content(_) | Turn::Barrier(_) => true,
+            });
         }
-        let turn = self.turn(path, inode);
-        self.waiting.push_front(turn);
+        self.waiting.push_front(Turn::Content(turn));
     }
 
     /// Behind all that waits.
     pub(super) fn push(&mut self, path: &EntryPath, inode: Option<Inode>) {
         if self.note_waiting(path) {
             let turn = self.turn(path.clone(), inode);
-            self.waiting.push_back(turn);
+            self.waiting.push_back(Turn::Content(turn));
+        } else {
+            self.note_file(path, inode);
+        }
+    }
+
+    /// The file of `inode` was found at `path`, which waits already.
+    fn note_file(&mut self, path: &EntryPath, inode: Option<Inode>) {
+        let mut contents = self.waiting.iter_mut().filter_map(|turn| match turn {
+            Turn::Content(waiting) => Some(waiting),
+            Turn::Barrier(_) => None,
+        });
+        if let Some(waiting) = contents.find(|waiting| waiting.path == *path) {
+            waiting.files.extend(inode);
         }
     }
 
@@ -220,7 +239,7 @@ impl<F: Source> Bulk<F> {
             return self.push(path, Some(inode));
         }
         if !self.note_waiting(path) {
-            return;
+            return self.note_file(path, Some(inode));
         }
         let lets_pass = |turn: &&Turn| match turn {
             Turn::Content(waiting) => waiting.lets_pass(replaced),
@@ -234,26 +253,27 @@ impl<F: Source> Bulk<F> {
             }
         }
         let turn = self.turn(path.clone(), Some(inode));
-        self.waiting.insert(place, turn);
+        self.waiting.insert(place, Turn::Content(turn));
     }
 
-    fn turn(&self, path: EntryPath, inode: Option<Inode>) -> Turn {
-        Turn::Content(Waiting {
+    fn turn(&self, path: EntryPath, inode: Option<Inode>) -> Waiting {
+        Waiting {
             is_essential: self.priorities.is_essential(&path),
             path,
-            inode,
+            files: inode.into_iter().collect(),
             overtaken: 0,
-        })
+        }
     }
 
     /// The files that wait to be read, or are being read, and where they are.
-    pub(super) fn files(&self) -> impl Iterator<Item = (&EntryPath, Inode)> {
+    pub(super) fn files<'a>(&'a self) -> impl Iterator<Item = (&'a EntryPath, Inode)> {
         let job = self.job.as_ref().map(|job| (job.path(), job.inode()));
         let waiting = self.waiting.iter().filter_map(|turn| match turn {
-            Turn::Content(waiting) => Some((&waiting.path, waiting.inode?)),
+            Turn::Content(waiting) => Some(waiting),
             Turn::Barrier(_) => None,
         });
-        job.into_iter().chain(waiting)
+        let files = |waiting: &'a Waiting| waiting.files.iter().map(|file| (&waiting.path, *file));
+        job.into_iter().chain(waiting.flat_map(files))
     }
 
     fn next(&mut self) -> Option<Turn> {
@@ -508,7 +528,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                     self.reach_barrier(barrier);
                 }
             }
-            Some(Turn::Content(waiting)) if self.waits_behind(&waiting.path, waiting.inode) => {}
+            Some(Turn::Content(waiting)) if self.waits_behind(&waiting.path, &waiting.files) => {}
             Some(Turn::Content(waiting)) => self.examine_or_retry(waiting.path, Place::Bulk, now),
         }
         self.content_has_ended(now);
@@ -533,10 +553,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     /// What `waited` at `path` may have been moved where it is not there now: of that, too, the barriers behind it have to wait for
     /// the word. Returns whether it waits behind what it may have become.
-    fn waits_behind(&mut self, path: &EntryPath, waited: Option<Inode>) -> bool {
-        let Some(waited) = waited else { return false };
+    fn waits_behind(&mut self, path: &EntryPath, waited: &BTreeSet<Inode>) -> bool {
+        if waited.is_empty() {
+            return false;
+        }
+        let is_all = |file: Inode| waited.iter().all(|waited| *waited == file);
         let (is_there, is_gone) = match self.tree.inspect(path, None) {
-            Ok(Inspection::Present(found)) => (found.seen.stamp.inode() == waited, false),
+            Ok(Inspection::Present(found)) => (is_all(found.seen.stamp.inode()), false),
             Ok(Inspection::Absent) => (false, true),
             Ok(Inspection::Unchanged) | Err(_) => (true, false),
         };
@@ -717,3 +740,6 @@ fn replaces(change: &Operation<'_>, path: &EntryPath) -> bool {
         Operation::InSync { .. } | Operation::EssentialInSync { .. } => false,
     }
 }
+
+#[cfg(test)]
+mod tests;
