@@ -164,12 +164,15 @@ impl<F> Queue<F> {
         None
     }
 
-    /// What waits where that was found which was announced at `path`: it, or a directory above it that comes first.
+    /// What waits where that was found which was announced at `path`, or in it: it, or a directory above it that comes first.
     fn is_found_at(&self, path: &EntryPath) -> Option<EntryPath> {
-        let announced = self.gone.get(path)?.inodes.announced?;
-        let at = self.found.get(&announced).filter(|at| *at != path)?;
-        let first = self.topmost_gone_above(at).unwrap_or_else(|| at.clone());
-        (first != *path).then_some(first)
+        let is_here = |other: &EntryPath| other == path || other.is_beneath(path);
+        let mut within = self.gone.range(path..).take_while(|(gone, _)| is_here(gone));
+        within.find_map(|(_, missing)| {
+            let at = self.found.get(&missing.inodes.announced?)?;
+            let first = self.topmost_gone_above(at).unwrap_or_else(|| at.clone());
+            (!is_here(at) && first != *path).then_some(first)
+        })
     }
 
     /// How what is gone at `path`, and was heard of, waits on where it has to.

@@ -64,6 +64,16 @@ fn rest(queue: &mut Queue<File>) -> Vec<String> {
         .collect()
 }
 
+/// The same, with one word after the other until nothing waits for one.
+fn all_words(queue: &mut Queue<File>) -> Vec<String> {
+    let mut popped = Vec::new();
+    while queue.is_behind() {
+        queue.catch_up();
+        popped.extend(rest(queue));
+    }
+    popped
+}
+
 #[test]
 fn what_is_essential_goes_first() {
     let mut queue = queue(true);
@@ -135,13 +145,30 @@ fn what_was_moved_into_a_directory_made_anew_is_there_before_it_leaves_its_old_p
     for at in ["/o/second", "/o/first"] {
         queue.push_gone(path(at), Place::Replaced, Replaced::default());
     }
-    let mut popped = Vec::new();
-    while queue.is_behind() {
-        queue.catch_up();
-        popped.extend(rest(&mut queue));
-    }
+    let popped = all_words(&mut queue);
     let place = |at: &str| popped.iter().position(|popped| popped == at);
     assert!(place("gone /o/second/x") < place("gone /o/moved"), "{popped:?}");
+}
+
+#[test]
+fn what_left_a_directory_that_is_taken_away_is_at_its_new_path_before_that() {
+    let inode = |number| Some((1, number));
+    let mut queue = queue(false);
+    let moved = Replaced {
+        announced: inode(1),
+        found: None,
+    };
+    let over = Replaced {
+        announced: inode(2),
+        found: inode(1),
+    };
+    queue.push_gone(path("/o/d/file"), Place::Gone, moved);
+    queue.push_gone(path("/o/d"), Place::Gone, Replaced::default());
+    queue.push_gone(path("/o/z"), Place::Replaced, over);
+    assert_eq!(
+        all_words(&mut queue),
+        ["gone /o/z", "gone /o/d", "gone /o/d/file"]
+    );
 }
 
 #[test]
