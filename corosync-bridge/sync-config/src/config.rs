@@ -1,7 +1,7 @@
 //! Everything that is replicated, and the questions a replicator asks about it.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::entry::{Entry, Kind};
 use crate::parse::Draft;
@@ -11,8 +11,10 @@ use crate::rule::Rule;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SyncConfig {
     entries: Vec<Entry>,
-    /// The entry that covers each root.
-    by_root: HashMap<PathBuf, usize>,
+    /// The entry that covers each root, by its bytes.
+    by_root: HashMap<Vec<u8>, usize>,
+    /// Bytes of the longest root.
+    longest_root: usize,
 }
 
 impl SyncConfig {
@@ -31,7 +33,9 @@ impl SyncConfig {
         let mut config = Self::default();
         for (index, entry) in entries.enumerate() {
             for root in entry.roots() {
-                config.by_root.insert(root.to_owned(), index);
+                let root = root.as_os_str().as_encoded_bytes();
+                config.by_root.insert(root.to_vec(), index);
+                config.longest_root = config.longest_root.max(root.len());
             }
             config.entries.push(entry);
         }
@@ -55,7 +59,10 @@ impl SyncConfig {
     #[must_use]
     pub fn index_for(&self, path: &Path) -> Option<usize> {
         let covers = |index: &usize| self.entries.get(*index).is_some_and(|entry| entry.covers(path));
-        path.ancestors()
+        let bytes = path.as_os_str().as_encoded_bytes();
+        let above = |path: &&[u8]| Some(&bytes[..path.iter().rposition(|byte| *byte == b'/')?]);
+        std::iter::successors(Some(bytes), above)
+            .filter(|root| root.len() <= self.longest_root)
             .filter_map(|root| self.by_root.get(root).copied())
             .find(covers)
             .filter(|_| is_plain(path))

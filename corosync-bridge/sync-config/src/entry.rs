@@ -55,17 +55,17 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Whether `path` is replicated through this entry.
+    /// Whether `path` is replicated through this entry. It is absolute and normalised.
     #[must_use]
     pub fn covers(&self, path: &Path) -> bool {
         match (self.kind, &self.filter) {
-            (Kind::File, _) => path == self.path,
-            (Kind::Directory, Filter::All) => path.starts_with(&self.path),
+            (Kind::File, _) => path.as_os_str() == self.path.as_os_str(),
+            (Kind::Directory, Filter::All) => is_within(path, &self.path),
             (Kind::Directory, Filter::Exclude(excluded)) => {
-                path.starts_with(&self.path) && !excluded.iter().any(|prefix| path.starts_with(prefix))
+                is_within(path, &self.path) && !excluded.iter().any(|prefix| is_within(path, prefix))
             }
             (Kind::Directory, Filter::Include(included)) => {
-                included.iter().any(|prefix| path.starts_with(prefix))
+                included.iter().any(|prefix| is_within(path, prefix))
             }
         }
     }
@@ -91,7 +91,7 @@ impl Entry {
     /// How the covered `path` is replicated.
     #[must_use]
     pub fn rule_for(&self, path: &Path) -> Rule {
-        let excepted = self.exceptions.iter().any(|prefix| path.starts_with(prefix));
+        let excepted = self.exceptions.iter().any(|prefix| is_within(path, prefix));
         Rule {
             direction: if excepted {
                 Direction::Both
@@ -140,6 +140,14 @@ impl Entry {
     pub fn source_of(&self, path: &Path) -> Option<PathBuf> {
         rebase(path, self.destination.as_ref()?, &self.path).filter(|source| self.covers(source))
     }
+}
+
+/// Whether `path` is `prefix` or beneath it, both with one spelling. This is asked of every entry several times, and
+/// `Path::starts_with` takes both apart first.
+fn is_within(path: &Path, prefix: &Path) -> bool {
+    let [path, prefix] = [path, prefix].map(|path| path.as_os_str().as_encoded_bytes());
+    let rest = path.strip_prefix(prefix);
+    rest.is_some_and(|rest| rest.first().is_none_or(|byte| *byte == b'/'))
 }
 
 /// `path` as it is called when `from` is called `to`.
