@@ -604,10 +604,12 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             return Looked::Later;
         }
         let inodes = self.gone(path);
+        let is_found = place == Place::Gone && self.is_found_elsewhere(path);
         let Some(active) = &mut self.active else {
             return Looked::Done;
         };
         match place {
+            Place::Gone if is_found => active.queue.push_gone(path.clone(), Place::Lost, inodes),
             Place::Queue | Place::Replaced if is_announced => {
                 active.queue.push_gone(path.clone(), Place::Gone, inodes);
             }

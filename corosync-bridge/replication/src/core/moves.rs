@@ -148,6 +148,20 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         })
     }
 
+    /// Whether something that was announced in the directory `path` was found elsewhere, and waits for its turn there. That is
+    /// told of as in a directory that was moved, not by itself.
+    pub(super) fn is_found_elsewhere(&self, path: &EntryPath) -> bool {
+        let Some(active) = self.active.as_ref().filter(|active| active.queue.has_found()) else {
+            return false;
+        };
+        let announced = self
+            .index
+            .beneath(path)
+            .filter_map(|within| self.index.get(within));
+        let mut at = announced.filter_map(|known| active.queue.found_at(known.seen.stamp.inode()));
+        at.any(|at| !at.is_beneath(path))
+    }
+
     /// Something was `found` at `path` that may not be what was announced there as `known`: that may have been moved, or a directory
     /// above it. Then this waits until whatever was told is looked at. Returns whether it does.
     pub(super) fn waits_for_moved(

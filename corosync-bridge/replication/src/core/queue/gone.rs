@@ -175,6 +175,16 @@ impl<F> Queue<F> {
         })
     }
 
+    /// Whether anything was found where something else had been announced, and waits there.
+    pub(in crate::core) fn has_found(&self) -> bool {
+        !self.found.is_empty()
+    }
+
+    /// Where this was found so.
+    pub(in crate::core) fn found_at(&self, inode: Inode) -> Option<&EntryPath> {
+        self.found.get(&inode)
+    }
+
     /// How what is gone at `path`, and was heard of, waits on where it has to.
     fn is_put_off(&self, missing: &Missing) -> Option<Wait> {
         let is_behind_another = self.put_off_from.is_some_and(|from| from < missing.number);
