@@ -570,6 +570,40 @@ fn what_was_moved_while_a_passive_was_away_is_there_all_the_time() {
     assert_eq!(pair.read(B, "/s/a"), None);
 }
 
+/// A program writes on B, `turns` turns after B has come back, to a file of which B lacks the mode. Returns whether it was in time.
+fn write_on_the_passive_while_it_is_compared(turns: usize) -> bool {
+    let mode = |pair: &Pair| fs::metadata(pair.nodes[&B].at("/s/file")).unwrap().mode() & 0o777;
+    let mut pair = Pair::new();
+    pair.write(A, "/s/file", "of the Active");
+    pair.settle();
+    pair.nodes.get_mut(&B).unwrap().restart(false);
+    pair.membership(&[A]);
+    pair.change(A, "/s/file", |path| {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    });
+    pair.settle();
+    pair.join(&[A, B]);
+    for _ in 0..turns {
+        pair.turn();
+    }
+    if mode(&pair) == 0o600 {
+        return false;
+    }
+    fs::write(pair.nodes[&B].at("/s/file"), "of a program beside the Passive").unwrap();
+    pair.settle();
+    pair.pass(Duration::from_secs(60));
+    pair.assert_alike();
+    true
+}
+
+#[test]
+fn what_is_written_on_a_passive_while_it_is_compared_does_not_count_as_the_same() {
+    let written = (0..)
+        .take_while(|turns| write_on_the_passive_while_it_is_compared(*turns))
+        .count();
+    assert!(written > 2, "it was compared too fast");
+}
+
 #[test]
 fn what_a_passive_lacks_travels_in_few_messages() {
     let mut pair = Pair::new();

@@ -369,8 +369,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                     return self.without_content(path);
                 };
                 if !self.is_as_known(&path)? {
-                    // Somebody has written it here since: that would count as known from then on, as what it is not.
-                    return self.without_content(path);
+                    // Somebody has written it here since: that would count as known from then on, as what it is not. A comparison
+                    // under way has seen it before.
+                    return Err(ApplyError::OtherContent { path });
                 }
                 let names = self.names_known(&path);
                 let seen = self.tree.set_attributes(&path, &attributes, &names)?;
