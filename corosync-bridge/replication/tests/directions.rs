@@ -9,11 +9,14 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::rc::Rc;
 use std::time::Duration;
 
+use bmc_replication::agreed::Version;
 use bmc_replication::conflicts::{Conflict, ConflictDirectory};
-use bmc_replication::wire::INLINE_BYTES;
-use bmc_replication::{Coverage, Direction, EntryPath, NodeId, Request, Rule, Sync, Timing};
+use bmc_replication::digest::Digest;
+use bmc_replication::entry::Kind;
+use bmc_replication::wire::{INLINE_BYTES, Message};
+use bmc_replication::{Coverage, Direction, EntryPath, Event, NodeId, Request, Rule, Sync, Timing};
 
-use support::{A, B, Node, PERIOD, Pair, path};
+use support::{A, B, Node, PERIOD, Pair, path, unpacked};
 
 /// `/s` goes to the Passive, but for `/s/own`, which goes both ways like all of `/b`, and like `/slow`, which is periodic; `/p` goes to the Active.
 #[derive(Debug)]
@@ -78,7 +81,7 @@ fn part(pair: &mut Pair) {
     for alone in [A, B] {
         let members = [alone];
         let node = pair.nodes.get_mut(&alone).unwrap();
-        let event = bmc_replication::Event::Membership {
+        let event = Event::Membership {
             me: alone,
             members: &members,
         };
@@ -245,6 +248,47 @@ fn a_file_changed_here_and_removed_with_its_directory_there_is_kept_aside() {
     let contents: Vec<_> = kept.iter().filter_map(|kept| kept.content.as_ref()).collect();
     assert_eq!(contents.len(), 1, "{kept:?}");
     assert_eq!(fs::read(contents[0]).unwrap(), b"changed meanwhile");
+}
+
+/// Whether A compares B's copy once it was offered a new `/b/x` there instead of one that A has not.
+fn is_compared_after_a_lost_offer(pair: &mut Pair) -> bool {
+    let version = |content: &[u8]| Version {
+        kind: Kind::File,
+        content: Digest::of(content),
+        attributes: Digest::of(b"attributes"),
+    };
+    let offer = Message::Offer {
+        epoch: pair.nodes[&A].report().position.epoch,
+        offer: 1,
+        path: path("/b/x"),
+        base: Some(version(b"agreed once, and gone on both")),
+        now: Some(version(b"new")),
+    };
+    let (now, core) = (pair.now, &mut pair.nodes.get_mut(&A).unwrap().core);
+    let bytes = offer.encode();
+    core.handle(
+        &Event::Delivered {
+            from: B,
+            bytes: &bytes,
+        },
+        now,
+    );
+    while core.has_work(now) {
+        core.work(now);
+    }
+    let said = std::iter::from_fn(|| core.next_message()).flat_map(|bytes| unpacked(&bytes));
+    let is_compare = |bytes: &Vec<u8>| matches!(Message::decode(bytes), Ok(Message::Compare { .. }));
+    said.filter(is_compare).count() > 0
+}
+
+#[test]
+fn who_loses_again_with_a_change_of_what_is_gone_on_both_is_compared() {
+    let mut pair = pair();
+    assert!(
+        !is_compared_after_a_lost_offer(&mut pair),
+        "what it lost to may be on its way"
+    );
+    assert!(is_compared_after_a_lost_offer(&mut pair));
 }
 
 #[test]

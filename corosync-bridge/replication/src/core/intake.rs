@@ -23,6 +23,9 @@ use crate::tree::{Complete, Inspection, Stage, Tree, TreeError};
 use crate::wire::{Message, OfferStage, Operation, Verdict};
 use crate::{Direction, EntryPath, NodeId};
 
+/// Offers that have lost and are remembered of one member, at most: as many as it makes at a time, some times over.
+const OFFERS_LOST: usize = 1024;
+
 /// Why an offered change was not taken.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TakeError {
@@ -55,6 +58,8 @@ pub(super) struct Member<T: Tree> {
     pub(super) incoming: Option<Arriving<T::Stage, T::Source>>,
     /// Where it has something.
     claimed: BTreeSet<EntryPath>,
+    /// Offers of it that have lost.
+    lost: BTreeSet<u64>,
 }
 
 #[derive(Debug)]
@@ -92,6 +97,7 @@ impl<T: Tree> Default for Member<T> {
             signing: None,
             incoming: None,
             claimed: BTreeSet::new(),
+            lost: BTreeSet::new(),
         }
     }
 }
@@ -301,6 +307,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
         if !self.may_take(offer) {
             self.settle_offer(node, offer.id, Verdict::Lost);
+            self.compare_who_lost_again(node, offer.id);
             self.tell_directory_again(path, now);
             return self.tell_of_no_directory(path, now);
         }
@@ -440,6 +447,23 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             .filter(|(node, _)| others.contains(node))
         {
             member.claimed.clear();
+        }
+    }
+
+    /// Who has lost waits for what this node has. Where it offers the same again and has been told everything, that does not come: both
+    /// had the same before the change, and never told each other of it. A comparison tells it.
+    fn compare_who_lost_again(&mut self, node: NodeId, offer: u64) {
+        let (Some(member), Some(active)) = (self.intake.members.get_mut(&node), &self.active) else {
+            return;
+        };
+        let has_lost_before = !member.lost.insert(offer);
+        while member.lost.len() > OFFERS_LOST {
+            member.lost.pop_first();
+        }
+        let peer = self.peers.get_mut(node);
+        if let Some(peer) = peer.filter(|peer| has_lost_before && peer.has(active.sequence)) {
+            member.lost.clear();
+            peer.compare_again();
         }
     }
 
