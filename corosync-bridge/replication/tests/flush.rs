@@ -42,8 +42,9 @@ fn a_flush_does_not_wait_for_files_that_are_written_all_the_time() {
 
 #[test]
 fn a_flush_does_not_wait_for_directories_that_are_made_anew_all_the_time() {
-    // Some hundred each time that it is put off, four times that, and then it looks at everything.
-    flush_while(3000, |pair: &mut Pair, turn| {
+    // Some hundred each time that it is put off, four times that, and then it looks at everything and waits once more: 1000 to
+    // 5000, by how much each look can tell in its moment.
+    flush_while(20_000, |pair: &mut Pair, turn| {
         let directory = format!("/s/d{}", turn % 3);
         let tell = |pair: &mut Pair| {
             let core = &mut pair.nodes.get_mut(&A).unwrap().core;

@@ -273,7 +273,7 @@ fn essential_files_that_are_written_all_the_time_do_not_keep_others_waiting() {
 fn a_flush_does_not_wait_for_essential_directories_that_are_made_anew_all_the_time() {
     let mut pair = pair(Direction::ActiveToPassive);
     pair.write(A, "/s/other", "before the flush");
-    for turn in 0..5000 {
+    for turn in 0..20_000 {
         let directory = format!("/z/d{}", turn % 3);
         let at = pair.nodes[&A].at(&directory);
         let tell = |pair: &mut Pair| {
