@@ -48,14 +48,14 @@ impl Awaited {
         }
     }
 
-    /// Whether barriers that waited for it do so no more, as it waits on, or is found gone again, as the one of this number.
-    fn is_given_up(self, number: u64) -> bool {
-        self.from < number && self.times >= PUT_OFF
-    }
-
-    /// It waits on, or is found gone again, as the one of this number. The barriers that waited for it do so too, for some times.
-    fn once_more(self, number: u64) -> Self {
-        if self.from >= number || self.times >= PUT_OFF {
+    /// It waits on, or is found gone again, as the one of this number. The barriers that waited for it do so too, for some times;
+    /// then it counts among what was `given_up`.
+    fn once_more(self, number: u64, given_up: &mut u64) -> Self {
+        if self.from >= number {
+            return Self::from(number);
+        }
+        if self.times >= PUT_OFF {
+            *given_up += 1;
             return Self::from(number);
         }
         Self {
@@ -87,8 +87,7 @@ impl<F> Queue<F> {
     fn await_word_of(&mut self, path: EntryPath, place: Place, inodes: Replaced, wait: Wait, is_light: bool) {
         if let Some(missing) = self.gone.get_mut(&path) {
             if self.in_hand.from < missing.awaited.from {
-                self.given_up += u64::from(self.in_hand.is_given_up(missing.number));
-                missing.awaited = self.in_hand.once_more(missing.number);
+                missing.awaited = self.in_hand.once_more(missing.number, &mut self.given_up);
             }
             let before = std::mem::replace(&mut missing.inodes, inodes);
             self.forget_found(&path, before);
@@ -118,11 +117,10 @@ impl<F> Queue<F> {
         let number = self.found_gone;
         self.forget_gone(&path);
         self.note_found(&path, inodes);
-        self.given_up += u64::from(self.in_hand.is_given_up(number));
         let missing = Missing {
             place,
             number,
-            awaited: self.in_hand.once_more(number),
+            awaited: self.in_hand.once_more(number, &mut self.given_up),
             wait,
             heard: false,
             is_light: false,
@@ -220,8 +218,7 @@ impl<F> Queue<F> {
             self.wait_on(gone, wait);
             let number = self.found_gone + 1;
             if let Some(missing) = self.gone.get_mut(&gone.path) {
-                self.given_up += u64::from(missing.awaited.is_given_up(number));
-                missing.awaited = missing.awaited.once_more(number);
+                missing.awaited = missing.awaited.once_more(number, &mut self.given_up);
             }
             return None;
         }

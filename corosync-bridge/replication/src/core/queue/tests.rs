@@ -126,18 +126,17 @@ fn what_was_found_gone_waits_for_what_waits_for_another_directory() {
     assert_eq!(rest(&mut queue), ["gone /o/d/1", "gone /o/2"]);
 }
 
+/// What is gone from its old path, and what it took the place of at its new one.
+fn a_file_that_was_moved() -> [Replaced; 2] {
+    let inode = |number| Some((1, number));
+    let replaced = |announced, found| Replaced { announced, found };
+    [replaced(inode(1), None), replaced(inode(2), inode(1))]
+}
+
 #[test]
 fn what_was_moved_into_a_directory_made_anew_is_there_before_it_leaves_its_old_path() {
-    let inode = |number| Some((1, number));
     let mut queue = queue(false);
-    let moved = Replaced {
-        announced: inode(1),
-        found: None,
-    };
-    let over = Replaced {
-        announced: inode(2),
-        found: inode(1),
-    };
+    let [moved, over] = a_file_that_was_moved();
     // Each of the two directories waits for what waits for the other.
     queue.push_gone(path("/o/first/a"), Place::Gone, Replaced::default());
     queue.push_gone(path("/o/moved"), Place::Gone, moved);
@@ -152,16 +151,8 @@ fn what_was_moved_into_a_directory_made_anew_is_there_before_it_leaves_its_old_p
 
 #[test]
 fn what_left_a_directory_that_is_taken_away_is_at_its_new_path_before_that() {
-    let inode = |number| Some((1, number));
     let mut queue = queue(false);
-    let moved = Replaced {
-        announced: inode(1),
-        found: None,
-    };
-    let over = Replaced {
-        announced: inode(2),
-        found: inode(1),
-    };
+    let [moved, over] = a_file_that_was_moved();
     queue.push_gone(path("/o/d/file"), Place::Gone, moved);
     queue.push_gone(path("/o/d"), Place::Gone, Replaced::default());
     queue.push_gone(path("/o/z"), Place::Replaced, over);
