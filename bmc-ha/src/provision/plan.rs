@@ -16,10 +16,13 @@ const PCS_MARGIN: Duration = Duration::from_secs(120);
 /// token lives: losing one of two links then costs the membership.
 const LINK_MODE: &str = "active";
 
-/// Rotations of the token without a message after which Corosync lets it rest. Every message keeps both processors busy for so
-/// many; with Corosync's default, 30, a change a second costs a BMC's processor more than all that is done for it. Twice what it
-/// takes to ask for a lost packet again (`miss_count_const`, 5), so that a lost packet does not wait for the resting token.
-const ROTATIONS_WITHOUT_MESSAGES: u32 = 10;
+/// Rotations of the token without a message after which Corosync lets it rest. Every message keeps both processors and both links
+/// busy for so many; with Corosync's default, 30, a change a second costs a BMC's processor more than all that is done for it.
+const ROTATIONS_WITHOUT_MESSAGES: u32 = 3;
+
+/// Rotations after which a packet that did not come is asked for again. Corosync's default, 5, would let the token rest first, and
+/// the packet wait for it. It is there for packets that come behind the token, which a link between two BMCs does not bring about.
+const ROTATIONS_WITHOUT_PACKET: u32 = 1;
 
 /// Why a pair cannot be made of what was asked for.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -120,6 +123,7 @@ impl<'a> Plan<'a> {
             .args(["transport", "knet", &format!("link_mode={LINK_MODE}")])
             .args(["totem".to_owned(), format!("token={}", self.token)])
             .arg(format!("seqno_unchanged_const={ROTATIONS_WITHOUT_MESSAGES}"))
+            .arg(format!("miss_count_const={ROTATIONS_WITHOUT_PACKET}"))
             .args(["quorum".to_owned(), format!("wait_for_all={}", self.wait_for_all)])
             .args(["--enable", "--start"])
             .arg(format!("--wait={}", self.wait.as_secs()))
@@ -215,7 +219,8 @@ mod tests {
         assert_eq!(
             command,
             "pcs cluster setup bmc bmc0 addr=10.0.0.1 addr=10.0.1.1 bmc1 addr=10.0.0.2 addr=10.0.1.2 \
-             transport knet link_mode=active totem token=1000 seqno_unchanged_const=10 quorum wait_for_all=0 --enable --start --wait=120"
+             transport knet link_mode=active totem token=1000 seqno_unchanged_const=3 \
+             miss_count_const=1 quorum wait_for_all=0 --enable --start --wait=120"
         );
     }
 
