@@ -214,7 +214,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         };
         if base == now {
             self.verdict(from, id, Verdict::Taken);
-            self.problems.clear(&Topic::Take(from));
+            self.problems.clear_takes_of(from);
             return self.tell_directories_again(&path, at);
         }
         member.queue.push_back(Item::Offer(Offer {
@@ -419,7 +419,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.drop_incoming(node);
         if verdict != Verdict::Later {
             // What still cannot be taken is told again when it is offered again.
-            self.problems.clear(&Topic::Take(node));
+            self.problems.clear_takes_of(node);
         }
         if let Some(member) = self.intake.members.get_mut(&node) {
             if verdict == Verdict::Later {
@@ -738,8 +738,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         // Another Passive's counts by now: this one's is not offered again, and no later try would clear the problem.
         let counts = |path: &EntryPath| !self.is_the_passives(path) || self.is_claimant(from);
         if awaited.as_ref().is_none_or(counts) {
-            let path = awaited.map(|path| path.to_string()).unwrap_or_default();
-            self.problem(Topic::Take(from), format!("take {path} from {from}: {error}"));
+            let path = awaited.as_ref().map(ToString::to_string).unwrap_or_default();
+            self.problem(
+                Topic::Take(from, awaited),
+                format!("take {path} from {from}: {error}"),
+            );
         }
         self.settle_offer(from, id, Verdict::Later);
     }
@@ -784,7 +787,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 }
                 Err(error) => {
                     let message = format!("take what {node} has: {error}");
-                    self.problem(Topic::Take(node), message);
+                    self.problem(Topic::Take(node, None), message);
                 }
             }
         }
