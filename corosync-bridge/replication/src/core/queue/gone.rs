@@ -216,9 +216,13 @@ impl<F> Queue<F> {
             let wait = missing.wait;
             self.beneath.push((gone.number, gone.path.clone()));
             self.wait_on(gone, wait);
-            let number = self.found_gone + 1;
+            let (number, given_up) = (self.found_gone + 1, self.given_up);
             if let Some(missing) = self.gone.get_mut(&gone.path) {
                 missing.awaited = missing.awaited.once_more(number, &mut self.given_up);
+            }
+            if self.given_up > given_up {
+                // Those that waited until now wait no longer; who comes after this waits for it.
+                self.found_gone = number;
             }
             return None;
         }

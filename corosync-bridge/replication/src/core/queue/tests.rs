@@ -177,6 +177,22 @@ fn a_barrier_waits_some_times_for_what_is_in_a_directory_that_is_made_anew_all_t
 }
 
 #[test]
+fn a_barrier_waits_for_what_those_before_it_have_given_up() {
+    let mut queue = queue(false);
+    queue.push_gone(path("/o/d/1"), Place::Replaced, Replaced::default());
+    queue.push_barrier(Barrier::new(1));
+    for _ in 0..=PUT_OFF {
+        queue.push_gone(path("/o/d"), Place::Replaced, Replaced::default());
+        queue.catch_up();
+        let popped = rest(&mut queue);
+        assert!(!popped.contains(&"gone /o/d/1".to_owned()), "{popped:?}");
+    }
+    queue.push_barrier(Barrier::new(2));
+    assert!(rest(&mut queue).is_empty(), "the barrier waits for a word");
+    assert_eq!(all_words(&mut queue), ["gone /o/d/1", "barrier 2"]);
+}
+
+#[test]
 fn what_is_not_essential_has_its_turn_between_what_is() {
     let mut queue = queue(true);
     queue.push_path(path("/o/1"));
