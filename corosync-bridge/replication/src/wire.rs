@@ -532,6 +532,23 @@ impl Operation<'_> {
         }
     }
 
+    /// Whether this leaves nothing of what was at `path`.
+    #[must_use]
+    pub fn replaces(&self, path: &EntryPath) -> bool {
+        match self {
+            Self::Put { path: at, .. }
+            | Self::HardLink { path: at, .. }
+            | Self::PutTransferred { path: at, .. }
+            | Self::Link { path: at, .. }
+            | Self::Remove { path: at } => path == at || path.is_beneath(at),
+            Self::Rename { from, to } => [from, to]
+                .into_iter()
+                .any(|end| path == end || path.is_beneath(end)),
+            Self::Directory { path: at, .. } | Self::Attributes { path: at, .. } => path == at,
+            Self::InSync { .. } | Self::EssentialInSync { .. } => false,
+        }
+    }
+
     /// What the entry is once this is applied; `None`: nothing is there.
     #[must_use]
     pub fn version(&self) -> Option<Version> {
@@ -640,4 +657,45 @@ mod verdict {
     pub(super) const WANTS_ATTRIBUTES: u8 = 5;
     pub(super) const WANTS_CONTENT: u8 = 6;
     pub(super) const WANTS_CHANGES: u8 = 7;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> EntryPath {
+        EntryPath::new(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn what_is_taken_away_or_moved_is_so_with_all_that_is_in_it() {
+        let remove = Operation::Remove { path: path("/b/d") };
+        let rename = Operation::Rename {
+            from: path("/e"),
+            to: path("/c"),
+        };
+        for (operation, replaced, kept) in [
+            (remove, ["/b/d", "/b/d/x"], ["/b", "/c"]),
+            (rename, ["/c", "/e/x"], ["/b", "/cc"]),
+        ] {
+            assert!(
+                replaced.iter().all(|at| operation.replaces(&path(at))),
+                "{operation:?}"
+            );
+            assert!(
+                kept.iter().all(|at| !operation.replaces(&path(at))),
+                "{operation:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_told_of_a_directory_says_nothing_of_what_is_in_it() {
+        let operation = Operation::Directory {
+            path: path("/b"),
+            attributes: Attributes::default(),
+        };
+        assert!(operation.replaces(&path("/b")));
+        assert!(!operation.replaces(&path("/b/d")));
+    }
 }

@@ -1,4 +1,4 @@
-//! A Passive whose disk does not take what it is sent.
+//! A disk that does not take what a Passive is sent, or what an Active is offered.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "test code")]
 
@@ -174,6 +174,42 @@ fn what_may_not_be_written_holds_nothing_else_up_is_told_and_heals_by_itself() {
     drop(directory);
     assert_it_heals(&mut pair);
     assert_eq!(pair.read(B, "/s/d/x").unwrap(), b"1");
+}
+
+/// Two nodes between which `/b/` goes both ways, with a directory in it.
+fn pair_that_offers() -> Pair {
+    let list = r#"{ "Directories": [{ "Path": "/b/", "Description": "a directory",
+                                      "SyncDirection": "Bidirectional", "SyncType": "Immediate" }] }"#;
+    let lists = tempfile::tempdir().unwrap();
+    fs::write(lists.path().join("list.json"), list).unwrap();
+    let node = || Node::with(Rc::new(SyncConfig::load_dir(lists.path()).unwrap()));
+    let mut pair = Pair::of(node(), node());
+    pair.ask(A, Request::Promote).unwrap();
+    pair.change(A, "/b/d", |path| fs::create_dir_all(path).unwrap());
+    pair.settle();
+    pair
+}
+
+#[test]
+fn what_an_active_could_not_take_is_no_problem_once_something_else_is_there() {
+    let mut pair = pair_that_offers();
+    let Some(directory) = Immutable::make(&pair.nodes[&A].at("/b/d")) else {
+        return;
+    };
+    pair.write(B, "/b/d/x", "of the Passive");
+    pair.settle();
+    let problems = pair.nodes[&A].report().problems;
+    assert!(
+        problems[0].message.starts_with("take /b/d/x from"),
+        "{problems:?}"
+    );
+    drop(directory);
+    pair.write(A, "/b/d/x", "of the Active");
+    pair.settle();
+    assert_eq!(pair.read(B, "/b/d/x").unwrap(), b"of the Active");
+    assert_eq!(pair.nodes[&B].report().conflicts, 1);
+    pair.pass(NEXT_TRY);
+    assert_eq!(pair.nodes[&A].report().problems, []);
 }
 
 /// Two nodes that receive `/s/d` far down, where its paths are longer by 1,000 bytes.

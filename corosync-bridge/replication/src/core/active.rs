@@ -853,7 +853,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     /// Gives a change its sequence and, where somebody follows, sends it.
     pub(super) fn send(&mut self, target: Option<NodeId>, operation: Operation<'_>, now: Duration) {
         if target.is_none() {
-            self.problems.clear_takes_about(&operation);
+            self.forget_not_taken(&operation);
             self.supersede(&operation, now);
         }
         let Some(active) = &mut self.active else { return };

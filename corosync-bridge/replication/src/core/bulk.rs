@@ -501,7 +501,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             }
         }
         let Some(active) = &mut self.active else { return };
-        let replaced = active.bulk.job.take_if(|job| replaces(change, job.path()));
+        let replaced = active.bulk.job.take_if(|job| change.replaces(job.path()));
         let Some(job) = replaced else { return };
         self.withdraw(job.transfer(), now);
         let (path, inode) = (job.path().clone(), job.inode());
@@ -722,22 +722,6 @@ fn brings<'a>(change: &'a Operation<'_>) -> Option<&'a EntryPath> {
         | Operation::Rename { .. }
         | Operation::EssentialInSync { .. }
         | Operation::InSync { .. } => None,
-    }
-}
-
-/// Whether `change` leaves nothing of what was at `path`.
-fn replaces(change: &Operation<'_>, path: &EntryPath) -> bool {
-    match change {
-        Operation::Put { path: at, .. }
-        | Operation::HardLink { path: at, .. }
-        | Operation::PutTransferred { path: at, .. }
-        | Operation::Link { path: at, .. }
-        | Operation::Remove { path: at } => path == at || path.is_beneath(at),
-        Operation::Rename { from, to } => [from, to]
-            .into_iter()
-            .any(|end| path == end || path.is_beneath(end)),
-        Operation::Directory { path: at, .. } | Operation::Attributes { path: at, .. } => path == at,
-        Operation::InSync { .. } | Operation::EssentialInSync { .. } => false,
     }
 }
 

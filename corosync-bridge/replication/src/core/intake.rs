@@ -60,6 +60,8 @@ pub(super) struct Member<T: Tree> {
     claimed: BTreeSet<EntryPath>,
     /// Offers of it that have lost.
     lost: BTreeSet<u64>,
+    /// Of which path an offer could not be taken, where that is still a problem.
+    not_taken: Option<EntryPath>,
 }
 
 #[derive(Debug)]
@@ -98,6 +100,7 @@ impl<T: Tree> Default for Member<T> {
             incoming: None,
             claimed: BTreeSet::new(),
             lost: BTreeSet::new(),
+            not_taken: None,
         }
     }
 }
@@ -214,7 +217,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         };
         if base == now {
             self.verdict(from, id, Verdict::Taken);
-            self.problems.clear_takes_of(from);
+            self.problems.clear(&Topic::Take(from));
             return self.tell_directories_again(&path, at);
         }
         member.queue.push_back(Item::Offer(Offer {
@@ -419,7 +422,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.drop_incoming(node);
         if verdict != Verdict::Later {
             // What still cannot be taken is told again when it is offered again.
-            self.problems.clear_takes_of(node);
+            self.problems.clear(&Topic::Take(node));
         }
         if let Some(member) = self.intake.members.get_mut(&node) {
             if verdict == Verdict::Later {
@@ -739,12 +742,21 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let counts = |path: &EntryPath| !self.is_the_passives(path) || self.is_claimant(from);
         if awaited.as_ref().is_none_or(counts) {
             let path = awaited.as_ref().map(ToString::to_string).unwrap_or_default();
-            self.problem(
-                Topic::Take(from, awaited),
-                format!("take {path} from {from}: {error}"),
-            );
+            self.problem(Topic::Take(from), format!("take {path} from {from}: {error}"));
+            if let Some(member) = self.intake.members.get_mut(&from) {
+                member.not_taken = awaited;
+            }
         }
         self.settle_offer(from, id, Verdict::Later);
+    }
+
+    /// What could not be taken is no problem any more where `change` is told of instead: who offered it keeps it aside, or offers it again.
+    pub(super) fn forget_not_taken(&mut self, change: &Operation<'_>) {
+        for (node, member) in &mut self.intake.members {
+            if member.not_taken.take_if(|path| change.replaces(path)).is_some() {
+                self.problems.clear(&Topic::Take(*node));
+            }
+        }
     }
 
     /// All that a member had to offer is here: it can be compared. Of what only it changes, the rest goes.
@@ -787,7 +799,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 }
                 Err(error) => {
                     let message = format!("take what {node} has: {error}");
-                    self.problem(Topic::Take(node, None), message);
+                    self.problem(Topic::Take(node), message);
+                    if let Some(member) = self.intake.members.get_mut(&node) {
+                        member.not_taken = None;
+                    }
                 }
             }
         }
