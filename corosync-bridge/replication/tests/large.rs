@@ -217,6 +217,43 @@ fn a_directory_that_is_removed_takes_the_content_on_its_way_with_it() {
     assert_eq!(pair.nodes[&B].report().sync, Sync::InSync);
 }
 
+#[test]
+fn what_was_moved_and_written_anew_is_there_before_something_large_takes_its_last_name() {
+    let mut pair = Pair::new();
+    let [old, new] = [vec![1; LARGE_BYTES / 8], vec![2; LARGE_BYTES / 4]];
+    pair.write(A, "/s/one", &old);
+    let a = &pair.nodes[&A];
+    fs::hard_link(a.at("/s/one"), a.at("/s/link")).unwrap();
+    pair.change(A, "/s/link", |_| {});
+    pair.settle();
+    pair.write(A, "/s/first", vec![7; LARGE_BYTES]);
+    for _ in 0..FEW_TURNS {
+        pair.turn();
+    }
+    let a = &pair.nodes[&A];
+    let [link, one, moved] = ["/s/link", "/s/one", "/s/moved"].map(|at| a.at(at));
+    fs::remove_file(&link).unwrap();
+    pair.write(A, "/s/link", vec![3; LARGE_BYTES / 8]);
+    for _ in 0..FEW_TURNS {
+        pair.turn();
+    }
+    fs::write(&one, &new).unwrap();
+    fs::rename(one, moved).unwrap();
+    for at in ["/s/one", "/s/moved"] {
+        pair.change(A, at, |_| {});
+    }
+    while pair.turn() {
+        let old_is_there = ["/s/one", "/s/link"]
+            .map(|at| pair.read(B, at))
+            .contains(&Some(old.clone()));
+        let new_is_there = pair.read(B, "/s/moved").as_ref() == Some(&new);
+        assert!(old_is_there || new_is_there, "it was nowhere");
+    }
+    pair.settle();
+    assert!(pair.read(B, "/s/link") == Some(vec![3; LARGE_BYTES / 8]));
+    assert!(!pair.nodes[&B].at("/s/one").exists());
+}
+
 /// Bytes without a pattern.
 fn noise(length: usize) -> Vec<u8> {
     let mut state: u32 = 1;

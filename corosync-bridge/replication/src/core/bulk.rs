@@ -84,6 +84,8 @@ struct Waiting {
     is_essential: bool,
     /// How often something that came later went before it.
     overtaken: u32,
+    /// It has let what it takes the place of go first.
+    has_waited: bool,
 }
 
 impl Waiting {
@@ -262,6 +264,18 @@ impl<F: Source> Bulk<F> {
             path,
             files: inode.into_iter().collect(),
             overtaken: 0,
+            has_waited: false,
+        }
+    }
+
+    /// Puts `waiting`, whose turn it was, behind all that waits, once.
+    fn wait_once(&mut self, waiting: Waiting) {
+        if self.note_waiting(&waiting.path) {
+            let has_waited = true;
+            self.waiting.push_back(Turn::Content(Waiting {
+                has_waited,
+                ..waiting
+            }));
         }
     }
 
@@ -528,8 +542,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                     self.reach_barrier(barrier);
                 }
             }
-            Some(Turn::Content(waiting)) if self.waits_behind(&waiting.path, &waiting.files) => {}
-            Some(Turn::Content(waiting)) => self.examine_or_retry(waiting.path, Place::Bulk, now),
+            Some(Turn::Content(waiting)) => {
+                if let Some(waiting) = self.waits_on(waiting) {
+                    self.examine_or_retry(waiting.path, Place::Bulk, now);
+                }
+            }
         }
         self.content_has_ended(now);
     }
@@ -551,22 +568,43 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
     }
 
-    /// What `waited` at `path` may have been moved where it is not there now: of that, too, the barriers behind it have to wait for
-    /// the word. Returns whether it waits behind what it may have become.
-    fn waits_behind(&mut self, path: &EntryPath, waited: &BTreeSet<Inode>) -> bool {
-        if waited.is_empty() {
-            return false;
-        }
-        let is_all = |file: Inode| waited.iter().all(|waited| *waited == file);
-        let (is_there, is_gone) = match self.tree.inspect(path, None) {
-            Ok(Inspection::Present(found)) => (is_all(found.seen.stamp.inode()), false),
-            Ok(Inspection::Absent) => (false, true),
-            Ok(Inspection::Unchanged) | Err(_) => (true, false),
+    /// What waited may have been moved where it is not there now: of that, too, the barriers behind it have to wait for the word. What
+    /// takes the place of another file lets that go first, once, where that waits as well. Gives back what waits for nothing.
+    fn waits_on(&mut self, waiting: Waiting) -> Option<Waiting> {
+        let Ok(inspection) = self.tree.inspect(&waiting.path, None) else {
+            return Some(waiting);
         };
-        if let Some(active) = self.active.as_mut().filter(|_| !is_there) {
+        let found = match &inspection {
+            Inspection::Present(found) => Some(found.seen.stamp.inode()),
+            Inspection::Absent => None,
+            Inspection::Unchanged => return Some(waiting),
+        };
+        let has_left = waiting.files.iter().any(|waited| Some(*waited) != found);
+        if let Some(active) = self.active.as_mut().filter(|_| has_left) {
             active.miss(Place::Bulk);
         }
-        is_gone && self.waits_to_be_read(path, Place::Gone, None)
+        match found {
+            None => {
+                (!has_left || !self.waits_to_be_read(&waiting.path, Place::Gone, None)).then_some(waiting)
+            }
+            Some(found) => self.lets_replaced_go_first(waiting, found),
+        }
+    }
+
+    /// What was announced where `waiting` was `found` may wait for its turn elsewhere, and be other than it was announced.
+    fn lets_replaced_go_first(&mut self, waiting: Waiting, found: Inode) -> Option<Waiting> {
+        let announced = self
+            .index
+            .get(&waiting.path)
+            .map(|known| known.seen.stamp.inode());
+        let is_another = announced.is_some_and(|announced| announced != found);
+        let waits = is_another && !waiting.has_waited && self.is_read_elsewhere(&waiting.path, Place::Gone);
+        let Some(active) = self.active.as_mut().filter(|_| waits) else {
+            return Some(waiting);
+        };
+        active.miss(Place::Bulk);
+        active.bulk.wait_once(waiting);
+        None
     }
 
     /// Begins with a large content whose turn has come. One that was announced before, here or elsewhere, may be the

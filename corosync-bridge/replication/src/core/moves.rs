@@ -135,7 +135,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     /// The same, and nothing more. Where a Passive has it under another name as well nobody has to wait: the others may wait for
     /// this one. What is gone waits once, wherever that is; after that, and what is replaced, only for what is replicated otherwise
     /// there: of anything else it was told that it was moved, and a flush waits for no more than it has to.
-    fn is_read_elsewhere(&self, path: &EntryPath, waited: Place) -> bool {
+    pub(super) fn is_read_elsewhere(&self, path: &EntryPath, waited: Place) -> bool {
         let rule = self.coverage.rule(path);
         let announced = self.index.get(path).map(|known| known.seen.stamp.inode());
         let is_here = |name: &EntryPath| name == path || name.is_beneath(path);
