@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 /// 128 bits are enough for that: by accident no two of a trillion contents meet, and nobody gains by making two that do,
 /// for members are authenticated and whoever may write a setting may write any content. Half the bytes is what the index
 /// of every entry, and every comparison of it, is made of.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub [u8; Digest::BYTES]);
 
 impl Digest {

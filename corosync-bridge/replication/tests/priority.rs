@@ -386,6 +386,33 @@ fn what_was_moved_from_an_essential_path_is_at_its_new_one_first() {
 }
 
 #[test]
+fn what_was_moved_from_an_essential_path_while_nobody_followed_is_at_its_new_one_first() {
+    for length in [10, LARGE_BYTES] {
+        let mut pair = pair(Direction::ActiveToPassive);
+        let content = vec![1; length];
+        pair.change(A, "/z/d", |path| fs::create_dir(path).unwrap());
+        pair.write(A, "/z/d/one", &content);
+        pair.settle();
+        pair.membership(&[B]);
+        pair.membership(&[A]);
+        burst(&mut pair, A);
+        let [from, to] = ["/z/d", "/s/moved"].map(|at| pair.nodes[&A].at(at));
+        fs::rename(from, to).unwrap();
+        for at in ["/z/d", "/s/moved"] {
+            pair.change(A, at, |_| {});
+        }
+        pair.settle();
+        pair.join(&[A, B]);
+        while pair.turn() {
+            let copies = ["/z/d/one", "/s/moved/one"].map(|at| pair.read(B, at));
+            assert!(copies.contains(&Some(content.clone())), "it was nowhere");
+        }
+        assert!(!pair.nodes[&B].at("/z/d").exists());
+        assert_eq!(pair.nodes[&B].report().sync, Sync::InSync);
+    }
+}
+
+#[test]
 fn a_directory_that_is_replicated_otherwise_at_its_new_path_is_there_first() {
     let mut pair = pair(Direction::ActiveToPassive);
     let content = vec![1; LARGE_BYTES];

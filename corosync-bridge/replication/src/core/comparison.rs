@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::peers::Follow;
 use super::session::{Need, Session};
 use super::{Core, Topic};
+use crate::entry::Kind;
 use crate::index::digest_of;
 use crate::state::StateStore;
 use crate::tree::Tree;
@@ -274,7 +275,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if unknown {
             session.cannot_tell(self.priority(&extra.path));
         } else if self.coverage.covers(&extra.path) {
-            session.need(self.priority(&extra.path), &extra.path, Need::Removal, None);
+            let priority = self.priority(&extra.path);
+            if extra.kind == Kind::File {
+                session.note_extra(priority, extra.content);
+            }
+            session.need(priority, &extra.path, Need::Removal, None);
         }
     }
 }

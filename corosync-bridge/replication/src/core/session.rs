@@ -1,6 +1,6 @@
 //! Bringing a Passive in sync: its copy is compared ([`comparison`](super::comparison)), and it is sent what it lacks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::active::operation;
@@ -9,7 +9,9 @@ use super::peers::Follow;
 use super::schedule::Occasion;
 use super::{Core, Notice};
 use crate::coverage::Priority;
+use crate::digest::Digest;
 use crate::entry::{Kind, Known};
+use crate::index::Index;
 use crate::state::StateStore;
 use crate::tree::{Inspection, Source, Tree, TreeError};
 use crate::wire::{INLINE_BYTES, Message, Operation};
@@ -36,6 +38,10 @@ pub(super) struct Session {
     needs: BTreeMap<(Priority, EntryPath), Need>,
     /// What it has and the Active has not. It may have it under the name that is still to be sent, so it goes last.
     removals: BTreeSet<(Priority, EntryPath)>,
+    /// What files of priority 1 hold that it has and the Active has not.
+    leaving: BTreeSet<Digest>,
+    /// What is not essential and holds the same: it was moved there, and is sent before it is removed where it was.
+    moved: Option<VecDeque<EntryPath>>,
     /// It was told that everything of priority 1 was sent, or this comparison cannot tell it.
     essential_settled: bool,
     /// Bytes of content in `needs`.
@@ -75,6 +81,13 @@ impl Session {
         }
     }
 
+    /// It has a file of `content` where the Active has nothing.
+    pub(super) fn note_extra(&mut self, priority: Priority, content: Digest) {
+        if priority == Priority::Essential {
+            self.leaving.insert(content);
+        }
+    }
+
     /// Everyone is told all of `path` by a change, the one that is compared among them: what changes faster than it is
     /// sent would never be sent as it was compared.
     pub(super) fn forget(&mut self, priority: Priority, path: &EntryPath, known: Option<&Known>) {
@@ -86,19 +99,43 @@ impl Session {
         }
     }
 
-    /// What is to be sent next: of one priority all that is there, then what is not. What is not is known once all is compared.
-    fn next_need(&mut self) -> Option<(Priority, EntryPath, Need)> {
+    /// What is to be sent next: of one priority all that is there, then what is not, and before that whatever may have been moved
+    /// from there. What is not there is known once all is compared.
+    fn next_need(&mut self, index: &Index) -> Option<(Priority, EntryPath, Need)> {
         let removal = self.removals.first().filter(|_| self.comparison.is_complete());
         let comes_before = |removal: &&(Priority, EntryPath)| {
             let need = self.needs.first_key_value();
             need.is_none_or(|((priority, _), _)| removal.0 < *priority)
         };
         if removal.filter(comes_before).is_some() {
+            while let Some(path) = self.next_moved(index) {
+                let entry = (Priority::Ordinary, path);
+                if let Some(need) = self.needs.remove(&entry) {
+                    return Some((entry.0, entry.1, need));
+                }
+            }
             let (priority, path) = self.removals.pop_first()?;
             return Some((priority, path, Need::Removal));
         }
         let ((priority, path), need) = self.needs.pop_first()?;
         Some((priority, path, need))
+    }
+
+    fn next_moved(&mut self, index: &Index) -> Option<EntryPath> {
+        let leaving = &self.leaving;
+        let needs = &self.needs;
+        let moved = self.moved.get_or_insert_with(|| {
+            let leaves = |path: &&EntryPath| {
+                let known = index.get(path);
+                known.is_some_and(|known| known.kind == Kind::File && leaving.contains(&known.content))
+            };
+            let ordinary = needs
+                .keys()
+                .filter(|(priority, _)| *priority == Priority::Ordinary);
+            let paths = ordinary.map(|(_, path)| path).filter(leaves);
+            paths.filter(|_| !leaving.is_empty()).cloned().collect()
+        });
+        moved.pop_front()
     }
 
     /// Whether the content of `path` is still to be sent.
@@ -143,6 +180,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             comparison: Comparison::default(),
             needs: BTreeMap::new(),
             removals: BTreeSet::new(),
+            leaving: BTreeSet::new(),
+            moved: None,
             essential_settled: !self.essential.is_configured(),
             bytes_left: 0,
             incomplete: false,
@@ -171,7 +210,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             session.essential_settled = true;
             return self.close_essential(target, id, now);
         }
-        let Some((priority, path, need)) = session.next_need() else {
+        let Some((priority, path, need)) = session.next_need(&self.index) else {
             let unknown = self
                 .active
                 .as_ref()
@@ -292,7 +331,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
         let mut content = Vec::new();
         source.read(&mut content, INLINE_BYTES)?;
-        let announced = found.known_with(crate::digest::Digest::of(&content));
+        let announced = found.known_with(Digest::of(&content));
         if !announced.same_as(&known) || !source.is_unchanged()? {
             self.supply_later(path);
             return Ok(());
