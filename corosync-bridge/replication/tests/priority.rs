@@ -112,6 +112,17 @@ fn concerned(message: &[u8]) -> Option<EntryPath> {
     }
 }
 
+/// The path of which `message` tells that it is gone.
+fn removed(message: &[u8]) -> Option<EntryPath> {
+    match Message::decode(message).unwrap() {
+        Message::Operation {
+            operation: Operation::Remove { path },
+            ..
+        } => Some(path),
+        _ => None,
+    }
+}
+
 /// Fails unless the change of what is essential is among the first that `node` tells of, of many.
 fn assert_first(pair: &mut Pair, node: NodeId) {
     let told: Vec<EntryPath> = said(pair, node)
@@ -213,6 +224,24 @@ fn an_essential_change_by_rename_goes_before_a_burst_of_others() {
         write_by_rename(&mut pair, "/z/one", "urgent");
         assert_first(&mut pair, A);
     }
+}
+
+#[test]
+fn an_essential_file_that_is_removed_goes_before_a_burst_of_others() {
+    let mut pair = pair(Direction::ActiveToPassive);
+    pair.write(A, "/z/one", "not for long");
+    pair.settle();
+    burst(&mut pair, A);
+    pair.change(A, "/z/one", |path| fs::remove_file(path).unwrap());
+    let said = said(&mut pair, A);
+    let place = said
+        .iter()
+        .position(|bytes| removed(bytes) == Some(path("/z/one")));
+    assert!(
+        place.is_some_and(|place| place < FEW_MESSAGES),
+        "it is number {place:?} of {}",
+        said.len()
+    );
 }
 
 #[test]

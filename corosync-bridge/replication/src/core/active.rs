@@ -603,6 +603,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if matches!(place, Place::Gone | Place::Lost) && self.waits_to_be_read(path, place, None) {
             return Looked::Later;
         }
+        let is_small = self
+            .index
+            .get(path)
+            .is_some_and(|known| self.is_sent_lightly(known));
         let inodes = self.gone(path);
         let is_found = place == Place::Gone && self.is_found_elsewhere(path);
         let Some(active) = &mut self.active else {
@@ -610,6 +614,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         };
         match place {
             Place::Gone if is_found => active.queue.push_gone(path.clone(), Place::Lost, inodes),
+            Place::Queue if is_small => active.queue.push_small_gone(path.clone(), inodes),
             Place::Queue | Place::Replaced if is_announced => {
                 active.queue.push_gone(path.clone(), Place::Gone, inodes);
             }

@@ -184,15 +184,14 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         // A directory that takes the place of one takes nothing away: what is in it waits as it is gone itself.
         let takes_away =
             replaced.is_some_and(|known| known.kind != Kind::Directory || found.body != Body::Directory);
+        let is_light = replaced.is_some_and(|known| self.is_sent_lightly(known));
         let is_read_elsewhere = place == Place::Bulk && takes_away && self.is_read_elsewhere(path, place);
         let Some(active) = &mut self.active else {
             return false;
         };
         let is_gone_above = active.queue.is_gone_above(path);
         match (place, replaced) {
-            (Place::Queue, Some(known)) if self.index.names(&known.seen.stamp).next().is_none() => {
-                active.queue.push_light_gone(path.clone(), inodes);
-            }
+            (Place::Queue, Some(_)) if is_light => active.queue.push_light_gone(path.clone(), inodes),
             (Place::Queue, Some(_)) => active.queue.push_gone(path.clone(), Place::Replaced, inodes),
             (Place::Queue, None) if is_gone_above => {
                 active.queue.push_gone(path.clone(), Place::Replaced, inodes);
@@ -207,6 +206,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             (Place::Queue | Place::Replaced | Place::Bulk | Place::Gone | Place::Lost, _) => return false,
         }
         true
+    }
+
+    /// Whether what was announced as `known` is sent anew where it was moved, in one message.
+    pub(super) fn is_sent_lightly(&self, known: &Known) -> bool {
+        self.index.names(&known.seen.stamp).next().is_none()
     }
 
     /// A comparison under way would have to move what it found out, and what could not be read may be anywhere.

@@ -84,6 +84,11 @@ impl<F> Queue<F> {
         self.await_word_of(path, Place::Replaced, inodes, Wait::over(), true);
     }
 
+    /// The same of something of which nothing is there instead.
+    pub(in crate::core) fn push_small_gone(&mut self, path: EntryPath, inodes: Replaced) {
+        self.await_word_of(path, Place::Gone, inodes, Wait::default(), true);
+    }
+
     fn await_word_of(&mut self, path: EntryPath, place: Place, inodes: Replaced, wait: Wait, is_light: bool) {
         if let Some(missing) = self.gone.get_mut(&path) {
             if self.in_hand.from < missing.awaited.from {
