@@ -442,6 +442,32 @@ fn what_was_moved_from_an_essential_path_while_nobody_followed_is_at_its_new_one
 }
 
 #[test]
+fn what_was_moved_from_an_essential_path_is_at_its_new_one_before_its_other_name_is_replaced() {
+    let mut pair = pair(Direction::ActiveToPassive);
+    let [old, new] = [1, 2].map(|byte| vec![byte; LARGE_BYTES]);
+    pair.write(A, "/z/one", &old);
+    let [one, link, moved] = ["/z/one", "/z/link", "/s/moved"].map(|at| pair.nodes[&A].at(at));
+    pair.change(A, "/z/link", |link| fs::hard_link(&one, link).unwrap());
+    pair.settle();
+    fs::remove_file(link).unwrap();
+    pair.write(A, "/z/link", &new);
+    *pair.sent.borrow_mut() = 0;
+    while *pair.sent.borrow() < LARGE_BYTES / 8 {
+        assert!(pair.turn(), "nothing travels");
+    }
+    fs::rename(one, moved).unwrap();
+    for at in ["/z/one", "/s/moved"] {
+        pair.change(A, at, |_| {});
+    }
+    while pair.turn() {
+        let copies = ["/z/one", "/z/link", "/s/moved"].map(|at| pair.read(B, at));
+        assert!(copies.contains(&Some(old.clone())), "it was nowhere");
+    }
+    assert_eq!(pair.read(B, "/z/link"), Some(new));
+    assert!(!pair.nodes[&B].at("/z/one").exists());
+}
+
+#[test]
 fn a_directory_that_is_replicated_otherwise_at_its_new_path_is_there_first() {
     let mut pair = pair(Direction::ActiveToPassive);
     let content = vec![1; LARGE_BYTES];

@@ -290,6 +290,12 @@ impl<F: Source> Bulk<F> {
         job.into_iter().chain(waiting.flat_map(files))
     }
 
+    /// Whether another file than that of `inode` is about to be told of at `path`.
+    pub(super) fn is_replacing(&self, path: &EntryPath, inode: Inode) -> bool {
+        let job = self.live_job();
+        job.is_some_and(|job| job.path() == path && job.inode() != inode)
+    }
+
     fn next(&mut self) -> Option<Turn> {
         let turn = self.waiting.pop_front()?;
         if let Turn::Content(waiting) = &turn {

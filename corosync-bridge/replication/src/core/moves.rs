@@ -132,19 +132,22 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         waits
     }
 
-    /// The same, and nothing more. Where a Passive has it under another name as well nobody has to wait: the others may wait for
-    /// this one. What is gone waits once, wherever that is; after that, and what is replaced, only for what is replicated otherwise
-    /// there: of anything else it was told that it was moved, and a flush waits for no more than it has to.
+    /// The same, and nothing more. Where a Passive has it under another name as well, and keeps it there, nobody has to wait: the
+    /// others may wait for this one. What is gone waits once, wherever that is; after that, and what is replaced, only for what is
+    /// replicated otherwise there: of anything else it was told that it was moved, and a flush waits for no more than it has to.
     pub(super) fn is_read_elsewhere(&self, path: &EntryPath, waited: Place) -> bool {
+        let Some(bulk) = self.active.as_ref().map(|active| &active.bulk) else {
+            return false;
+        };
         let rule = self.coverage.rule(path);
         let announced = self.index.get(path).map(|known| known.seen.stamp.inode());
         let is_here = |name: &EntryPath| name == path || name.is_beneath(path);
-        let mut files = self.active.iter().flat_map(|active| active.bulk.files());
-        files.any(|(place, inode)| {
-            let mut names = self.index.names_of(inode).peekable();
-            let is_from_here = announced == Some(inode) || names.peek().is_some();
+        bulk.files().any(|(place, inode)| {
+            let names = || self.index.names_of(inode);
+            let is_from_here = announced == Some(inode) || names().any(is_here);
             let counts = waited == Place::Gone || self.coverage.rule(place) != rule;
-            counts && is_from_here && names.all(is_here) && !is_here(place)
+            let is_left = |name: &EntryPath| is_here(name) || bulk.is_replacing(name, inode);
+            counts && is_from_here && names().all(is_left) && !is_here(place)
         })
     }
 
