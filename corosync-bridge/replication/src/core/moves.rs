@@ -9,8 +9,8 @@
 use std::time::Duration;
 
 use super::Core;
-use super::active::{Active, Place};
-use super::queue::Replaced;
+use super::active::{Active, Place, announced};
+use super::queue::{Replaced, Sight};
 use crate::EntryPath;
 use crate::coverage::Direction;
 use crate::entry::{Body, Found, Kind, Known, Stamp};
@@ -181,8 +181,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let is_followed = self.coverage.rule(path).direction == Direction::ActiveToPassive;
         let replaced = known.filter(is_another).filter(|_| is_followed);
         let inodes = Replaced {
-            announced: known.map(|known| known.seen.stamp.inode()),
-            found: Some(found.seen.stamp.inode()),
+            announced: known.map(announced),
+            found: Some(Sight::new(found.body.kind(), found.seen.stamp)),
         };
         // A directory that takes the place of one takes nothing away: what is in it waits as it is gone itself.
         let takes_away =
@@ -204,7 +204,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 active.queue.push_gone(path.clone(), Place::Replaced, inodes);
             }
             (Place::Replaced | Place::Gone | Place::Lost, _) if takes_away => {
-                return self.waits_to_be_read(path, place, inodes.found);
+                return self.waits_to_be_read(path, place, inodes.found.map(|found| found.inode()));
             }
             (Place::Queue | Place::Replaced | Place::Bulk | Place::Gone | Place::Lost, _) => return false,
         }

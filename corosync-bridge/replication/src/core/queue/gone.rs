@@ -5,6 +5,7 @@ use super::barrier::{PUT_OFF, Wait};
 use super::{Item, Lane, Queue};
 use crate::EntryPath;
 use crate::core::active::Place;
+use crate::entry::{Kind, Stamp};
 use crate::inodes::Inode;
 
 /// What was announced at `path` was not there when it was looked at.
@@ -68,8 +69,39 @@ impl Awaited {
 /// What was announced at a path, and what was found there instead.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::core) struct Replaced {
-    pub(in crate::core) announced: Option<Inode>,
-    pub(in crate::core) found: Option<Inode>,
+    pub(in crate::core) announced: Option<Sight>,
+    pub(in crate::core) found: Option<Sight>,
+}
+
+/// An entry as it was announced or found.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::core) struct Sight {
+    kind: Kind,
+    stamp: Stamp,
+}
+
+impl Sight {
+    pub(in crate::core) fn new(kind: Kind, stamp: Stamp) -> Self {
+        Self { kind, stamp }
+    }
+
+    pub(in crate::core) fn inode(&self) -> Inode {
+        self.stamp.inode()
+    }
+
+    /// Whether what was announced as this, and `found` with the same inode number, is one entry for certain. Otherwise it was written
+    /// since, or the number was used again.
+    fn is_certainly(&self, found: &Self) -> bool {
+        let shown = |sight: &Self| (sight.kind, sight.stamp.size, sight.stamp.mtime);
+        shown(self) == shown(found)
+    }
+}
+
+/// What has to be told before something that waits.
+struct Before {
+    path: EntryPath,
+    /// What left the one path for the other is the same for certain.
+    is_certain: bool,
 }
 
 impl<F> Queue<F> {
@@ -143,12 +175,13 @@ impl<F> Queue<F> {
 
     fn note_found(&mut self, path: &EntryPath, inodes: Replaced) {
         if let Some(found) = inodes.found {
-            self.found.insert(found, path.clone());
+            self.found.insert(found.inode(), path.clone());
         }
     }
 
     fn forget_found(&mut self, path: &EntryPath, inodes: Replaced) {
-        if let Some(found) = inodes.found.filter(|found| self.found.get(found) == Some(path)) {
+        let found = inodes.found.map(|found| found.inode());
+        if let Some(found) = found.filter(|found| self.found.get(found) == Some(path)) {
             self.found.remove(&found);
         }
     }
@@ -156,25 +189,50 @@ impl<F> Queue<F> {
     /// Where what was announced at `path` was found, if that waits as well, or what comes before that in turn: told first, it is
     /// at its new path before it leaves the old one. None where all have changed their places in a circle.
     fn comes_before(&self, path: &EntryPath) -> Option<EntryPath> {
-        let mut first = self.is_found_at(path)?;
+        let mut first = self.is_found_at(path)?.path;
         // Each step leads from one that waits to another: more of them than wait lead around.
         for _ in 0..self.gone.len() {
             match self.is_found_at(&first) {
-                Some(before) => first = before,
+                Some(before) => first = before.path,
                 None => return Some(first).filter(|first| first != path),
+            }
+        }
+        self.begins_circle(path)
+    }
+
+    /// What goes first of a circle that `path` leads to: where it is not certain that something went on from there, it may be none.
+    /// A file that is moved over another leaves the inode number of that to whatever takes its own place.
+    fn begins_circle(&self, path: &EntryPath) -> Option<EntryPath> {
+        let mut first = path.clone();
+        for _ in 0..=self.gone.len() {
+            match self.is_found_at(&first)? {
+                Before {
+                    path,
+                    is_certain: true,
+                } => first = path,
+                Before {
+                    is_certain: false, ..
+                } => return Some(first).filter(|first| first != path),
             }
         }
         None
     }
 
     /// What waits where that was found which was announced at `path`, or in it: it, or a directory above it that comes first.
-    fn is_found_at(&self, path: &EntryPath) -> Option<EntryPath> {
+    fn is_found_at(&self, path: &EntryPath) -> Option<Before> {
         let is_here = |other: &EntryPath| other == path || other.is_beneath(path);
         let mut within = self.gone.range(path..).take_while(|(gone, _)| is_here(gone));
         within.find_map(|(_, missing)| {
-            let at = self.found.get(&missing.inodes.announced?)?;
+            let announced = missing.inodes.announced?;
+            let at = self.found.get(&announced.inode())?;
+            let found = self.gone.get(at).and_then(|missing| missing.inodes.found);
+            let is_certain = found.is_some_and(|found| announced.is_certainly(&found));
             let first = self.topmost_gone_above(at).unwrap_or_else(|| at.clone());
-            (!is_here(at) && first != *path).then_some(first)
+            let before = Before {
+                path: first,
+                is_certain,
+            };
+            (!is_here(at) && before.path != *path).then_some(before)
         })
     }
 

@@ -7,6 +7,7 @@ use super::*;
 use crate::DiskTree;
 use crate::core::active::Place;
 use crate::coverage::{Coverage, Priority, Rule};
+use crate::entry::{FileTime, Kind, Stamp};
 use crate::tree::Tree;
 
 type File = <DiskTree as Tree>::Source;
@@ -126,11 +127,39 @@ fn what_was_found_gone_waits_for_what_waits_for_another_directory() {
     assert_eq!(rest(&mut queue), ["gone /o/d/1", "gone /o/2"]);
 }
 
+/// A file of this inode number, last written at this second.
+fn file(inode: u64, second: i64) -> Option<Sight> {
+    let time = FileTime {
+        seconds: second,
+        nanoseconds: 0,
+    };
+    let stamp = Stamp {
+        device: 1,
+        inode,
+        size: 1,
+        mtime: time,
+        ctime: time,
+    };
+    Some(Sight::new(Kind::File, stamp))
+}
+
 /// What is gone from its old path, and what it took the place of at its new one.
 fn a_file_that_was_moved() -> [Replaced; 2] {
-    let inode = |number| Some((1, number));
     let replaced = |announced, found| Replaced { announced, found };
-    [replaced(inode(1), None), replaced(inode(2), inode(1))]
+    [replaced(file(1, 1), None), replaced(file(2, 1), file(1, 1))]
+}
+
+#[test]
+fn what_was_moved_is_there_before_something_with_the_number_of_what_it_replaced_takes_its_place() {
+    let mut queue = queue(false);
+    let replaced = |announced, found| Replaced { announced, found };
+    queue.push_gone(path("/o/log"), Place::Replaced, replaced(file(1, 1), file(2, 5)));
+    queue.push_gone(
+        path("/o/log.1"),
+        Place::Replaced,
+        replaced(file(2, 0), file(1, 1)),
+    );
+    assert_eq!(all_words(&mut queue), ["gone /o/log.1", "gone /o/log"]);
 }
 
 #[test]
@@ -232,12 +261,12 @@ fn what_a_barrier_waits_for_and_what_is_essential_go_in_turns() {
 }
 
 /// A program wrote to `/o/burst`, and something took the place of the file `replaced` at `/e/one`.
-fn replaced_behind_a_burst(replaced: Inode) -> Queue<File> {
+fn replaced_behind_a_burst(replaced: u64) -> Queue<File> {
     let mut queue = queue(true);
     queue.push_path(path("/o/burst"));
     let inodes = Replaced {
-        announced: Some(replaced),
-        found: Some((1, 100)),
+        announced: file(replaced, 1),
+        found: file(100, 1),
     };
     queue.push_light_gone(path("/e/one"), inodes);
     queue.catch_up();
@@ -246,7 +275,7 @@ fn replaced_behind_a_burst(replaced: Inode) -> Queue<File> {
 
 #[test]
 fn what_took_the_place_of_an_essential_file_goes_first_where_that_is_nowhere_else() {
-    let mut queue = replaced_behind_a_burst((1, 1));
+    let mut queue = replaced_behind_a_burst(1);
     assert!(matches!(queue.pop(), Some(Item::Whereabouts)));
     queue.note_whereabouts(Whereabouts::Files(BTreeSet::from([(1, 2)])));
     assert_eq!(rest(&mut queue), ["gone /e/one", "/o/burst"]);
@@ -255,7 +284,7 @@ fn what_took_the_place_of_an_essential_file_goes_first_where_that_is_nowhere_els
 #[test]
 fn what_took_the_place_of_an_essential_file_waits_where_that_may_have_been_moved() {
     for whereabouts in [Whereabouts::Files(BTreeSet::from([(1, 1)])), Whereabouts::Unknown] {
-        let mut queue = replaced_behind_a_burst((1, 1));
+        let mut queue = replaced_behind_a_burst(1);
         queue.push_path(path("/o/after"));
         assert!(matches!(queue.pop(), Some(Item::Whereabouts)));
         queue.note_whereabouts(whereabouts);
@@ -265,7 +294,7 @@ fn what_took_the_place_of_an_essential_file_waits_where_that_may_have_been_moved
 
 #[test]
 fn where_files_are_is_looked_up_anew_after_each_word() {
-    let mut queue = replaced_behind_a_burst((1, 1));
+    let mut queue = replaced_behind_a_burst(1);
     assert!(matches!(queue.pop(), Some(Item::Whereabouts)));
     queue.note_whereabouts(Whereabouts::Files(BTreeSet::new()));
     queue.catch_up();

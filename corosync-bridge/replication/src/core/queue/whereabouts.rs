@@ -38,6 +38,7 @@ impl<F> Queue<F> {
     /// Whether what was announced at `path` may be where something waits that is not essential; `None` where that has to be looked up.
     pub(super) fn is_among_waiting(&self, path: &EntryPath) -> Option<bool> {
         let announced = self.gone.get(path).and_then(|missing| missing.inodes.announced);
+        let announced = announced.map(|announced| announced.inode());
         let whereabouts = self.whereabouts.as_ref()?;
         Some(whereabouts.may_be(announced))
     }
