@@ -18,7 +18,7 @@ use bmc_replication::entry::{Attributes, Kind};
 use bmc_replication::wire::{COPY_BYTES, Message, Operation, STRETCH_BYTES};
 use bmc_replication::{Coverage, Direction, EntryPath, Event, NodeId, Request, Rule, Sync};
 
-use support::{A, B, Node, Pair, are_named_alike, path, unpacked};
+use support::{A, B, CHANGES, Node, Pair, are_named_alike, noise, path, unpacked};
 
 /// `/s` goes to the Passive, `/b` both ways, `/p` to the Active.
 #[derive(Debug)]
@@ -57,16 +57,6 @@ impl Coverage for AllWays {
 /// Where a file is changed on the Passive.
 const TWO_WAY: &str = "/b/large";
 const PASSIVES: &str = "/p/large";
-
-/// Bytes without a pattern.
-fn noise(length: usize) -> Vec<u8> {
-    let mut state: u32 = 1;
-    let mut next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        state.to_be_bytes()[0]
-    };
-    (0..length).map(|_| next()).collect()
-}
 
 /// A the Active, B in sync, both with `content` at `at`; nothing was sent yet.
 fn both_have(at: &str, content: &[u8]) -> Pair {
@@ -113,19 +103,7 @@ fn assert_settled(pair: &mut Pair, at: &str, content: &[u8]) {
 #[test]
 fn of_a_large_file_of_a_passive_only_what_changed_travels() {
     let before = noise(16 << 20);
-    type Change = fn(&mut Vec<u8>);
-    let changes: [(&str, Change); 5] = [
-        ("a page", |content| content[5_000_000..5_004_096].fill(1)),
-        ("an insertion", |content| {
-            content.splice(5_000_000..5_000_000, *b"put in");
-        }),
-        ("a removal", |content| {
-            content.drain(5_000_000..5_000_100);
-        }),
-        ("an end", |content| content.extend(b"appended")),
-        ("a loss", |content| content.truncate(9_000_000)),
-    ];
-    for (at, changes) in [(TWO_WAY, &changes[..]), (PASSIVES, &changes[..2])] {
+    for (at, changes) in [(TWO_WAY, &CHANGES[..]), (PASSIVES, &CHANGES[..2])] {
         let mut pair = both_have(at, &before);
         for (what, change) in changes {
             let mut after = before.clone();

@@ -14,7 +14,7 @@ use bmc_replication::chunks::Seed;
 use bmc_replication::wire::Message;
 use bmc_replication::{Event, Request, Sync};
 
-use support::{A, B, Node, Pair, are_named_alike, path, unpacked};
+use support::{A, B, CHANGES, Node, Pair, are_named_alike, noise, path, unpacked};
 
 /// Large enough to be on its way for many turns.
 const LARGE_BYTES: usize = 2 << 20;
@@ -254,16 +254,6 @@ fn what_was_moved_and_written_anew_is_there_before_something_large_takes_its_las
     assert!(!pair.nodes[&B].at("/s/one").exists());
 }
 
-/// Bytes without a pattern.
-fn noise(length: usize) -> Vec<u8> {
-    let mut state: u32 = 1;
-    let mut next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        state.to_be_bytes()[0]
-    };
-    (0..length).map(|_| next()).collect()
-}
-
 /// Both have `content` at `/s/large`; nothing was sent yet.
 fn both_have(content: &[u8]) -> Pair {
     let mut pair = Pair::new();
@@ -288,19 +278,7 @@ fn both_have_for_long(content: &[u8]) -> Pair {
 #[test]
 fn of_a_large_file_only_what_changed_travels() {
     let before = noise(16 << 20);
-    type Change = fn(&mut Vec<u8>);
-    let changes: [(&str, Change); 5] = [
-        ("a page", |content| content[5_000_000..5_004_096].fill(1)),
-        ("an insertion", |content| {
-            content.splice(5_000_000..5_000_000, *b"put in");
-        }),
-        ("a removal", |content| {
-            content.drain(5_000_000..5_000_100);
-        }),
-        ("an end", |content| content.extend(b"appended")),
-        ("a loss", |content| content.truncate(9_000_000)),
-    ];
-    for (what, change) in changes {
+    for (what, change) in CHANGES {
         let mut pair = both_have_for_long(&before);
         let mut after = before.clone();
         // First the Passive is asked what it has, then the Active knows.

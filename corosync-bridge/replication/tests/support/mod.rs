@@ -1,7 +1,8 @@
 //! Cores on real directories, with a network that delivers at once.
 
-#![allow(dead_code, reason = "every test program uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "every test program uses a part of it")]
 
+mod large_files;
 mod unpacked;
 
 use std::cell::RefCell;
@@ -19,6 +20,7 @@ use bmc_replication::{
     Priority, Report, Request, Rule, StateFile, Sync, Timing,
 };
 
+pub(crate) use large_files::{CHANGES, noise};
 pub(crate) use unpacked::unpacked;
 
 /// Turns after which two quiet cores must have come to rest.
