@@ -786,7 +786,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             Place::Replaced | Place::Gone | Place::Lost => {
                 active.queue.push_gone(path.clone(), Place::Gone, inodes);
             }
-            Place::Bulk => active.bulk.push_front(path.clone(), None),
+            Place::Bulk => active.bulk.line.push_front(path.clone(), None),
         }
     }
 
@@ -801,7 +801,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             }
             // Barriers behind a large content still wait for it.
             (Some(path), Place::Bulk) => {
-                active.bulk.push_front(path, None);
+                active.bulk.line.push_front(path, None);
                 active.queue.push_front(vec![above]);
             }
         }

@@ -1,14 +1,15 @@
 //! Large contents on their way from the Active: one at a time, and never in the way of what is small.
 //!
-//! Contents wait here in the order in which they were found, and barriers among them; one of priority 1 goes before those
-//! of priority 2 behind the last barrier, each of which waits for [`OVERTAKINGS`] of them at most. The one under way is not
-//! put off. A piece of it is sent when no small change waits, or after [`LIVE_STEPS`] of them.
+//! Contents wait ([`line`]) in the order in which they were found, and barriers among them; one of priority 1 goes before those
+//! of priority 2 behind the last barrier, each of which waits for a few of them at most. The one under way is not put off. A piece
+//! of it is sent when no small change waits, or after [`LIVE_STEPS`] of them.
 
 mod bases;
+mod line;
 mod sending;
 mod survey;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::active::{Active, Looked, Place};
@@ -26,6 +27,7 @@ use crate::wire::{Message, Operation};
 use crate::{EntryPath, NodeId};
 
 use bases::{Base, Bases};
+use line::{Due, Line, Next};
 use sending::{Content, Sending, read_as_sent};
 use survey::Survey;
 
@@ -33,23 +35,14 @@ use survey::Survey;
 /// hold a content up for long; fewer would let a content hold a burst of changes up.
 const LIVE_STEPS: u32 = 16;
 
-/// How often a content of priority 2 is overtaken by one of priority 1 that was found later. More would let large files that are
-/// written all the time hold it up for long; fewer would let it hold up what is essential.
-const OVERTAKINGS: u32 = 4;
-
 /// Times that a content is begun anew at once because the file changed, before it is left alone for a while.
 const BEGINNINGS: u32 = 3;
 
 /// What an Active has of large contents.
 #[derive(Debug)]
 pub(super) struct Bulk<F> {
-    priorities: Priorities,
     job: Option<Job<F>>,
-    waiting: VecDeque<Turn>,
-    /// The paths in `waiting`.
-    paths: BTreeSet<EntryPath>,
-    /// How many of them each directory holds.
-    directories: BTreeMap<EntryPath, usize>,
+    pub(super) line: Line,
     /// Counts what was gone when its turn came.
     missed: u64,
     /// Steps that small changes took since the last one for anything large.
@@ -66,38 +59,6 @@ pub(super) struct Bulk<F> {
     bases: Bases,
 }
 
-/// What waits.
-#[derive(Debug)]
-enum Turn {
-    /// A file was large when it was looked at.
-    Content(Waiting),
-    /// A request may go on: every content before it is sent.
-    Barrier(Barrier),
-}
-
-/// A large content that waits.
-#[derive(Debug)]
-struct Waiting {
-    path: EntryPath,
-    /// Which files were found there.
-    files: BTreeSet<Inode>,
-    is_essential: bool,
-    /// How often something that came later went before it.
-    overtaken: u32,
-    /// It has let what it takes the place of go first.
-    has_waited: bool,
-}
-
-impl Waiting {
-    /// Whether a content of priority 1 may go before it that takes the place of the file `replaced`. That has to be there under
-    /// its new name before; what is not known may be just that.
-    fn lets_pass(&self, replaced: Option<Inode>) -> bool {
-        let is_another =
-            !self.files.is_empty() && replaced.is_none_or(|replaced| !self.files.contains(&replaced));
-        !self.is_essential && is_another && self.overtaken < OVERTAKINGS
-    }
-}
-
 /// A large file under way.
 #[derive(Debug)]
 enum Job<F> {
@@ -110,11 +71,8 @@ enum Job<F> {
 impl<F: Source> Bulk<F> {
     pub(super) fn new(priorities: Priorities) -> Self {
         Self {
-            priorities,
             job: None,
-            waiting: VecDeque::new(),
-            paths: BTreeSet::new(),
-            directories: BTreeMap::new(),
+            line: Line::new(priorities),
             missed: 0,
             live_steps: 0,
             comparison_is_next: false,
@@ -127,11 +85,11 @@ impl<F: Source> Bulk<F> {
 
     /// Takes a barrier in where something has to be sent before it; gives it back where nothing has.
     pub(super) fn hold(&mut self, mut barrier: Barrier) -> Option<Barrier> {
-        if self.waiting.is_empty() && self.live_job().is_none() {
+        if self.line.is_empty() && self.live_job().is_none() {
             return Some(barrier);
         }
         barrier.wait(self.missed);
-        self.waiting.push_back(Turn::Barrier(barrier));
+        self.line.push_barrier(barrier);
         None
     }
 
@@ -156,29 +114,7 @@ impl<F: Source> Bulk<F> {
 
     fn holds_content_in(&self, directory: &EntryPath) -> bool {
         let sent = self.live_job().and_then(|job| job.path().parent());
-        sent.as_ref() == Some(directory) || self.directories.contains_key(directory)
-    }
-
-    /// Something waits at `path` from now on. Returns whether nothing did.
-    fn note_waiting(&mut self, path: &EntryPath) -> bool {
-        let is_new = self.paths.insert(path.clone());
-        if let Some(directory) = path.parent().filter(|_| is_new) {
-            *self.directories.entry(directory).or_default() += 1;
-        }
-        is_new
-    }
-
-    fn forget_waiting(&mut self, path: &EntryPath) {
-        let was_there = self.paths.remove(path);
-        if let Some(directory) = path.parent().filter(|_| was_there) {
-            let left = self.directories.get_mut(&directory).map(|held| {
-                *held -= 1;
-                *held
-            });
-            if left == Some(0) {
-                self.directories.remove(&directory);
-            }
-        }
+        sent.as_ref() == Some(directory) || self.line.holds_content_in(directory)
     }
 
     /// Directories that wait for nothing any more.
@@ -198,110 +134,22 @@ impl<F: Source> Bulk<F> {
         self.missed += 1;
     }
 
-    /// Also where it waits already: barriers that it was told before must not overtake it.
-    pub(super) fn push_front(&mut self, path: EntryPath, inode: Option<Inode>) {
-        let mut turn = self.turn(path, inode);
-        if !self.note_waiting(&turn.path) {
-            self.waiting.retain(|other| match other {
-                Turn::Content(waiting) if waiting.path == turn.path => {
-                    turn.files.extend(&waiting.files);
-                    false
-                }
-                Turn::Content(_) | Turn::Barrier(_) => true,
-            });
-        }
-        self.waiting.push_front(Turn::Content(turn));
-    }
-
-    /// Behind all that waits.
-    pub(super) fn push(&mut self, path: &EntryPath, inode: Option<Inode>) {
-        if self.note_waiting(path) {
-            let turn = self.turn(path.clone(), inode);
-            self.waiting.push_back(Turn::Content(turn));
-        } else {
-            self.note_file(path, inode);
-        }
-    }
-
-    /// The file of `inode` was found at `path`, which waits already.
-    fn note_file(&mut self, path: &EntryPath, inode: Option<Inode>) {
-        let mut contents = self.waiting.iter_mut().filter_map(|turn| match turn {
-            Turn::Content(waiting) => Some(waiting),
-            Turn::Barrier(_) => None,
-        });
-        if let Some(waiting) = contents.find(|waiting| waiting.path == *path) {
-            waiting.files.extend(inode);
-        }
-    }
-
-    /// The file of `inode` takes the place of the one announced at `path`, `replaced`. What is essential goes before what is not,
-    /// but not before anything that a barrier waits for.
-    pub(super) fn push_by_priority(&mut self, path: &EntryPath, inode: Inode, replaced: Option<Inode>) {
-        if !self.priorities.is_essential(path) {
-            return self.push(path, Some(inode));
-        }
-        if !self.note_waiting(path) {
-            return self.note_file(path, Some(inode));
-        }
-        let lets_pass = |turn: &&Turn| match turn {
-            Turn::Content(waiting) => waiting.lets_pass(replaced),
-            Turn::Barrier(_) => false,
-        };
-        let overtaken = self.waiting.iter().rev().take_while(lets_pass).count();
-        let place = self.waiting.len() - overtaken;
-        for turn in self.waiting.range_mut(place..) {
-            if let Turn::Content(waiting) = turn {
-                waiting.overtaken += 1;
-            }
-        }
-        let turn = self.turn(path.clone(), Some(inode));
-        self.waiting.insert(place, Turn::Content(turn));
-    }
-
-    fn turn(&self, path: EntryPath, inode: Option<Inode>) -> Waiting {
-        Waiting {
-            is_essential: self.priorities.is_essential(&path),
-            path,
-            files: inode.into_iter().collect(),
-            overtaken: 0,
-            has_waited: false,
-        }
-    }
-
-    /// Puts `waiting`, whose turn it was, behind all that waits, once.
-    fn wait_once(&mut self, waiting: Waiting) {
-        if self.note_waiting(&waiting.path) {
-            let has_waited = true;
-            self.waiting.push_back(Turn::Content(Waiting {
-                has_waited,
-                ..waiting
-            }));
-        }
-    }
-
     /// The files that wait to be read, or are being read, and where they are.
-    pub(super) fn files<'a>(&'a self) -> impl Iterator<Item = (&'a EntryPath, Inode)> {
+    pub(super) fn files(&self) -> impl Iterator<Item = (&EntryPath, Inode)> {
         let job = self.job.as_ref().map(|job| (job.path(), job.inode()));
-        let waiting = self.waiting.iter().filter_map(|turn| match turn {
-            Turn::Content(waiting) => Some(waiting),
-            Turn::Barrier(_) => None,
-        });
-        let files = |waiting: &'a Waiting| waiting.files.iter().map(|file| (&waiting.path, *file));
-        job.into_iter().chain(waiting.flat_map(files))
+        job.into_iter().chain(self.line.files())
+    }
+
+    /// Where the file of `inode` waits to be read, or is being read.
+    pub(super) fn places(&self, inode: Inode) -> impl Iterator<Item = &EntryPath> {
+        let job = self.job.as_ref().filter(|job| job.inode() == inode);
+        job.map(Job::path).into_iter().chain(self.line.places(inode))
     }
 
     /// Whether another file than that of `inode` is about to be told of at `path`.
     pub(super) fn is_replacing(&self, path: &EntryPath, inode: Inode) -> bool {
         let job = self.live_job();
         job.is_some_and(|job| job.path() == path && job.inode() != inode)
-    }
-
-    fn next(&mut self) -> Option<Turn> {
-        let turn = self.waiting.pop_front()?;
-        if let Turn::Content(waiting) = &turn {
-            self.forget_waiting(&waiting.path);
-        }
-        Some(turn)
     }
 
     /// Whether a small change may go before what is large.
@@ -339,7 +187,7 @@ impl<F: Source> Bulk<F> {
     /// The group is gone: what was being sent has to be sent again.
     pub(super) fn begin_anew(&mut self) {
         if let Some(job) = self.job.take().filter(|job| job.target().is_none()) {
-            self.push_front(job.path().clone(), Some(job.inode()));
+            self.line.push_front(job.path().clone(), Some(job.inode()));
         }
     }
 
@@ -365,14 +213,14 @@ impl<F: Source> Bulk<F> {
     /// Entries and bytes still to be sent.
     pub(super) fn left(&self) -> (u64, u64) {
         let (entries, bytes) = self.job.as_ref().map_or((0, 0), Job::left);
-        let waiting = u64::try_from(self.paths.len()).unwrap_or(u64::MAX);
+        let waiting = u64::try_from(self.line.contents()).unwrap_or(u64::MAX);
         (entries + waiting, bytes)
     }
 
     /// What still has to be looked at.
     pub(super) fn into_paths(self) -> impl Iterator<Item = EntryPath> {
         let under_way = self.job.map(|job| job.path().clone());
-        under_way.into_iter().chain(self.paths)
+        under_way.into_iter().chain(self.line.into_paths())
     }
 }
 
@@ -438,7 +286,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 .is_some_and(|(node, until)| now < until && self.peers.follows(node));
             return (!waits).then_some(Step::Job);
         }
-        let content = (!active.bulk.waiting.is_empty()).then_some(Step::Content);
+        let content = (!active.bulk.line.is_empty()).then_some(Step::Content);
         let comparison = match &active.session {
             // What is gone is not announced as that yet: it would be looked for again and again.
             _ if active.queue.is_behind() => None,
@@ -503,7 +351,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 .is_some_and(|job| job.target().is_none() && job.path() == path) => {}
             None => {
                 let announced = self.index.get(path).map(|known| known.seen.stamp.inode());
-                active.bulk.push_by_priority(path, seen.stamp.inode(), announced);
+                active
+                    .bulk
+                    .line
+                    .push_by_priority(path, seen.stamp.inode(), announced);
             }
         }
         self.look_at_names_with(path, &seen.stamp);
@@ -529,16 +380,16 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             self.supply_later(&path);
         } else if let Some(active) = &mut self.active {
             // Looked at again before the barriers behind it: it may have come back.
-            active.bulk.push_front(path, Some(inode));
+            active.bulk.line.push_front(path, Some(inode));
         }
     }
 
     pub(super) fn content_step(&mut self, now: Duration) {
         let Some(active) = &mut self.active else { return };
         active.queue.take_in_hand();
-        match active.bulk.next() {
+        match active.bulk.line.pop() {
             None => {}
-            Some(Turn::Barrier(mut barrier)) => {
+            Some(Next::Barrier(mut barrier)) => {
                 if barrier.is_put_off(active.bulk.missed) {
                     active.queue.put_off(barrier);
                 } else {
@@ -548,11 +399,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                     self.reach_barrier(barrier);
                 }
             }
-            Some(Turn::Content(waiting)) => {
-                if let Some(waiting) = self.waits_on(waiting) {
-                    self.examine_or_retry(waiting.path, Place::Bulk, now);
-                }
-            }
+            Some(Next::Content(due)) if self.waits_on(&due) => {}
+            Some(Next::Content(due)) => self.examine_or_retry(due.path, Place::Bulk, now),
         }
         self.content_has_ended(now);
     }
@@ -563,7 +411,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let due = active.bulk.take_due_names();
         self.look_at_late_names(due, now);
         if let Some(active) = &mut self.active {
-            let is_live = !active.bulk.paths.is_empty() || active.bulk.live_job().is_some();
+            let is_live = active.bulk.line.contents() > 0 || active.bulk.live_job().is_some();
             active.bulk.live_since.take_if(|_| !is_live);
         }
     }
@@ -574,43 +422,35 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
     }
 
-    /// What waited may have been moved where it is not there now: of that, too, the barriers behind it have to wait for the word. What
-    /// takes the place of another file lets that go first, once, where that waits as well. Gives back what waits for nothing.
-    fn waits_on(&mut self, waiting: Waiting) -> Option<Waiting> {
-        let Ok(inspection) = self.tree.inspect(&waiting.path, None) else {
-            return Some(waiting);
+    /// What waited may have been moved where it is not there now: of that, too, the barriers behind it have to wait for the word.
+    /// Returns whether it waits on: behind what it may have become, or what it takes the place of.
+    fn waits_on(&mut self, due: &Due) -> bool {
+        let found = match self.tree.inspect(&due.path, None) {
+            Ok(Inspection::Present(found)) => Some(found.seen.stamp.inode()),
+            Ok(Inspection::Absent) => None,
+            Ok(Inspection::Unchanged) | Err(_) => return false,
         };
-        let found = match &inspection {
-            Inspection::Present(found) => Some(found.seen.stamp.inode()),
-            Inspection::Absent => None,
-            Inspection::Unchanged => return Some(waiting),
-        };
-        let has_left = waiting.files.iter().any(|waited| Some(*waited) != found);
+        let has_left = due.files.iter().any(|waited| Some(*waited) != found);
         if let Some(active) = self.active.as_mut().filter(|_| has_left) {
             active.miss(Place::Bulk);
         }
         match found {
-            None => {
-                (!has_left || !self.waits_to_be_read(&waiting.path, Place::Gone, None)).then_some(waiting)
-            }
-            Some(found) => self.lets_replaced_go_first(waiting, found),
+            None => has_left && self.waits_to_be_read(&due.path, Place::Gone, None),
+            Some(found) => self.lets_replaced_go_first(due, found),
         }
     }
 
-    /// What was announced where `waiting` was `found` may wait for its turn elsewhere, and be other than it was announced.
-    fn lets_replaced_go_first(&mut self, waiting: Waiting, found: Inode) -> Option<Waiting> {
-        let announced = self
-            .index
-            .get(&waiting.path)
-            .map(|known| known.seen.stamp.inode());
+    /// Another file was `found` where one was announced that waits for its turn elsewhere, written anew maybe, so that nobody was
+    /// told that it was moved: that goes first, once. Returns whether it does.
+    fn lets_replaced_go_first(&mut self, due: &Due, found: Inode) -> bool {
+        let announced = self.index.get(&due.path).map(|known| known.seen.stamp.inode());
         let is_another = announced.is_some_and(|announced| announced != found);
-        let waits = is_another && !waiting.has_waited && self.is_read_elsewhere(&waiting.path, Place::Gone);
-        let Some(active) = self.active.as_mut().filter(|_| waits) else {
-            return Some(waiting);
-        };
-        active.miss(Place::Bulk);
-        active.bulk.wait_once(waiting);
-        None
+        let waits = is_another && !due.has_waited && self.is_read_elsewhere(&due.path, Place::Gone);
+        if let Some(active) = self.active.as_mut().filter(|_| waits) {
+            active.miss(Place::Bulk);
+            active.bulk.line.wait_once(due);
+        }
+        waits
     }
 
     /// Begins with a large content whose turn has come. One that was announced before, here or elsewhere, may be the
@@ -768,6 +608,3 @@ fn brings<'a>(change: &'a Operation<'_>) -> Option<&'a EntryPath> {
         | Operation::InSync { .. } => None,
     }
 }
-
-#[cfg(test)]
-mod tests;

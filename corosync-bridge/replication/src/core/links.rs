@@ -162,7 +162,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if names.iter().any(|name| active.is_unreadable(name)) {
             return false;
         }
-        active.bulk.push_front(path.clone(), None);
+        active.bulk.line.push_front(path.clone(), None);
         self.look_at_gone_names(names);
         true
     }
@@ -292,7 +292,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if let Some(active) = &mut self.active {
             let inode = stamp.inode();
             for name in self.index.names(stamp).filter(|name| *name != path) {
-                active.bulk.push_by_priority(name, inode, Some(inode));
+                active.bulk.line.push_by_priority(name, inode, Some(inode));
             }
         }
     }
@@ -302,7 +302,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     fn look_at_gone_names(&mut self, gone: Vec<EntryPath>) {
         if let Some(active) = &mut self.active {
             for name in gone {
-                active.bulk.push_front(name, None);
+                active.bulk.line.push_front(name, None);
             }
         }
     }

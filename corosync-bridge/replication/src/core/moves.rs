@@ -127,7 +127,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let waits = self.is_read_elsewhere(path, place);
         if let Some(active) = self.active.as_mut().filter(|_| waits) {
             // Behind it. What was `found` there instead may have left another path for it, which has to wait as well.
-            active.bulk.push(path, found);
+            active.bulk.line.push(path, found);
         }
         waits
     }
@@ -140,15 +140,22 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             return false;
         };
         let rule = self.coverage.rule(path);
-        let announced = self.index.get(path).map(|known| known.seen.stamp.inode());
         let is_here = |name: &EntryPath| name == path || name.is_beneath(path);
-        bulk.files().any(|(place, inode)| {
-            let names = || self.index.names_of(inode);
-            let is_from_here = announced == Some(inode) || names().any(is_here);
+        let leaves_for = |place: &EntryPath, inode: Inode| {
             let counts = waited == Place::Gone || self.coverage.rule(place) != rule;
             let is_left = |name: &EntryPath| is_here(name) || bulk.is_replacing(name, inode);
-            counts && is_from_here && names().all(is_left) && !is_here(place)
-        })
+            counts && self.index.names_of(inode).all(is_left) && !is_here(place)
+        };
+        let announced = self.index.get(path);
+        match announced.filter(|known| known.kind != Kind::Directory) {
+            Some(known) => {
+                let inode = known.seen.stamp.inode();
+                bulk.places(inode).any(|place| leaves_for(place, inode))
+            }
+            None => bulk
+                .files()
+                .any(|(place, inode)| self.index.names_of(inode).any(is_here) && leaves_for(place, inode)),
+        }
     }
 
     /// Whether something that was announced in the directory `path` was found elsewhere, and waits for its turn there. That is

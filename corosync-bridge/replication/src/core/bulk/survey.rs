@@ -286,7 +286,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             active.bulk.begun_anew = None;
             return Err(unstable(path));
         }
-        active.bulk.push_front(path.clone(), Some(inode));
+        active.bulk.line.push_front(path.clone(), Some(inode));
         Ok(())
     }
 }
