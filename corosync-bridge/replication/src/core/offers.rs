@@ -59,7 +59,7 @@ pub(super) struct Offers<F> {
     /// What the Active asked for last.
     pub(super) asked: VecDeque<(u64, Verdict)>,
     pub(super) sending: Option<Sending<F>>,
-    /// Made durable for an offer that was taken back: what is there instead has to be, too.
+    /// Made durable for an offer that was taken back, or not taken: what is there instead has to be, too.
     withdrawn: BTreeSet<EntryPath>,
     /// Suspects again at `retry_at`.
     later: BTreeSet<EntryPath>,
@@ -670,6 +670,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             _ => {
                 if verdict == Verdict::Lost {
                     self.offers.lost.insert(offered.path.clone());
+                }
+                if !is_withdrawn {
+                    self.offers.withdrawn.insert(offered.path.clone());
                 }
                 self.offers.await_winner(offered.path, now);
             }
