@@ -5,7 +5,8 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -50,6 +51,10 @@ impl Coverage for AllWays {
             timing,
             ..Rule::default()
         }
+    }
+
+    fn is_uniform(&self, directory: &EntryPath) -> bool {
+        directory.is_beneath(&path("/b"))
     }
 
     fn listened_entry(&self, entry: &EntryPath) -> Option<usize> {
@@ -427,6 +432,76 @@ fn assert_directory_is_back(pair: &Pair) {
         let directory = fs::metadata(pair.nodes[&node].at("/b/d")).unwrap();
         assert_eq!(directory.permissions().mode() & 0o7777, 0o2751, "{node}");
     }
+}
+
+/// A program beside the Active moves a directory.
+fn move_directory(pair: &mut Pair) {
+    let [from, to] = ["/b/d", "/b/moved"].map(|at| pair.nodes[&A].at(at));
+    fs::rename(from, to).unwrap();
+    pair.change(A, "/b/d", |_| {});
+    let a = &mut pair.nodes.get_mut(&A).unwrap().core;
+    a.handle(&Event::Rescan(Path::new("/b/moved")), pair.now);
+}
+
+#[test]
+fn a_directory_that_the_active_moves_is_moved_here_and_nothing_of_it_is_anyones_change() {
+    let mut pair = pair();
+    make_directory(&mut pair);
+    let contents = ["/within", "/deeper/within"];
+    pair.change(A, "/b/d/deeper", |path| fs::create_dir(path).unwrap());
+    for at in contents {
+        pair.write(A, &format!("/b/d{at}"), vec![1; INLINE_BYTES / 2]);
+    }
+    pair.settle();
+    let inode = fs::metadata(pair.nodes[&B].at("/b/d/within")).unwrap().ino();
+    *pair.sent.borrow_mut() = 0;
+    move_directory(&mut pair);
+    pair.settle();
+    assert!(*pair.sent.borrow() < INLINE_BYTES / 2, "it was sent again");
+    assert_eq!(
+        fs::metadata(pair.nodes[&B].at("/b/moved/within")).unwrap().ino(),
+        inode
+    );
+    assert!(!pair.nodes[&B].at("/b/d").exists());
+    // All of it was agreed on: what either does with it then, also apart, is its own change.
+    for (node, at) in [(A, "/b/moved/within"), (B, "/b/moved/deeper/within")] {
+        pair.write(node, at, "changed");
+        pair.settle();
+    }
+    part(&mut pair);
+    fs::remove_dir_all(pair.nodes[&B].at("/b/moved/deeper")).unwrap();
+    meet(&mut pair);
+    for node in [A, B] {
+        assert_eq!(pair.read(node, "/b/moved/within").unwrap(), b"changed");
+        assert!(!pair.nodes[&node].at("/b/moved/deeper").exists(), "{node}");
+        assert!(!pair.nodes[&node].at("/b/d").exists(), "{node}");
+        assert_eq!(kept_aside(&pair, node).len(), 0, "{node}");
+    }
+    assert_eq!(pair.nodes[&B].report().sync, Sync::InSync);
+}
+
+#[test]
+fn a_change_here_in_a_directory_that_the_active_moves_is_kept_aside() {
+    let mut pair = pair();
+    make_directory(&mut pair);
+    for at in ["/b/d/changed", "/b/d/other"] {
+        pair.write(A, at, "agreed");
+    }
+    pair.settle();
+    fs::write(pair.nodes[&B].at("/b/d/changed"), "the Passive's").unwrap();
+    move_directory(&mut pair);
+    pair.change(B, "/b/d/changed", |_| {});
+    pair.settle();
+    pair.pass(Duration::from_secs(2));
+    for node in [A, B] {
+        assert_eq!(pair.read(node, "/b/moved/changed").unwrap(), b"agreed");
+        assert_eq!(pair.read(node, "/b/moved/other").unwrap(), b"agreed");
+        assert!(!pair.nodes[&node].at("/b/d").exists(), "{node}");
+    }
+    let kept = kept_aside(&pair, B);
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert_eq!(kept[0].about["path"], "/b/d/changed");
+    assert_eq!(pair.nodes[&B].report().sync, Sync::InSync);
 }
 
 #[test]

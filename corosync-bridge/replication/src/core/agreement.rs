@@ -14,7 +14,7 @@ use super::{Core, Topic};
 use crate::agreed::Version;
 use crate::entry::Kind;
 use crate::state::StateStore;
-use crate::tree::Tree;
+use crate::tree::{Tree, TreeError};
 use crate::wire::Operation;
 use crate::{Direction, EntryPath};
 
@@ -53,6 +53,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     /// The Active announces a change to everyone: agreed, once somebody has it.
     pub(super) fn note_announced(&mut self, operation: &Operation<'_>) {
+        if let Operation::Rename { from, to } = operation {
+            return self.note_moved(from, to);
+        }
         let Some(path) = operation.path().filter(|path| self.holds_two_way(path)) else {
             return;
         };
@@ -62,6 +65,31 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             let version = version.filter(|_| self.is_two_way(path));
             self.note_agreed(path, version);
         }
+    }
+
+    /// The Active announces that a directory was moved, which it knows at its new path already.
+    fn note_moved(&mut self, from: &EntryPath, to: &EntryPath) {
+        if !self.is_two_way(to) {
+            return;
+        }
+        self.note_agreed(from, None);
+        let moved = std::iter::once(to).chain(self.index.beneath(to));
+        let versions = moved.filter_map(|path| Some((path.clone(), Version::from(self.index.get(path)?))));
+        for (path, version) in versions.collect::<Vec<_>>() {
+            self.note_agreed(&path, Some(version));
+        }
+    }
+
+    /// Whether what is at `path` and in it is what was agreed.
+    pub(super) fn is_as_agreed(&mut self, path: &EntryPath) -> Result<bool, TreeError> {
+        let here = self.look_at_own(path)?.as_ref().map(Version::from);
+        self.learn_beneath(path)?;
+        let is_agreed = |within: &EntryPath| {
+            let here = self.index.get(within).map(Version::from);
+            self.agreed.get(within) == here
+        };
+        let mut within = self.index.beneath(path).chain(self.agreed.beneath(path));
+        Ok(self.agreed.is_known() && here == self.agreed.get(path) && within.all(is_agreed))
     }
 
     /// A member has the same as this Active.

@@ -11,7 +11,7 @@ use crate::conflicts::Loser;
 use crate::entry::{Attributes, Body, Kind};
 use crate::scan::{Findings, Mode, Scan};
 use crate::state::StateStore;
-use crate::tree::{Inspection, Source, Tree};
+use crate::tree::{Inspection, Source, Tree, TreeError};
 use crate::wire::Operation;
 use crate::{EntryPath, NodeId};
 
@@ -28,11 +28,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     /// Makes way for an operation where this node may have a change of its own.
     pub(super) fn make_way(&mut self, operation: &Operation<'_>) -> Result<Way, ApplyError> {
         if let Operation::Rename { from, to } = operation {
-            let two_way = [from, to].into_iter().find(|path| self.holds_two_way(path));
-            return match two_way {
-                Some(path) => Err(ApplyError::NotMoved { path: path.clone() }),
-                None => Ok(Way::Clear),
-            };
+            return self.make_way_for_move(from, to);
         }
         if let Operation::HardLink { path, to, .. } = operation {
             return self.make_way_for_link(path, to);
@@ -60,6 +56,27 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
         if wanted.is_none_or(|wanted| wanted.kind != Kind::Directory) {
             self.make_way_beneath(path)?;
+        }
+        Ok(Way::Clear)
+    }
+
+    /// What changes on both sides moves where it is what was agreed. A change of this node that was in it would be at a path at which
+    /// nobody made it.
+    fn make_way_for_move(&mut self, from: &EntryPath, to: &EntryPath) -> Result<Way, ApplyError> {
+        let ends = [from, to];
+        let Some(own) = ends.into_iter().find(|path| self.holds_two_way(path)) else {
+            return Ok(Way::Clear);
+        };
+        if !ends.into_iter().all(|path| self.is_two_way(path)) {
+            return Err(ApplyError::NotMoved { path: own.clone() });
+        }
+        // What came before is not looked at until it is in its place.
+        self.place();
+        for path in ends {
+            self.check(path)?;
+            if !self.is_as_agreed(path)? {
+                return Err(ApplyError::ChangedHere { path: path.clone() });
+            }
         }
         Ok(Way::Clear)
     }
@@ -157,16 +174,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     /// What is in a directory goes with it.
     fn make_way_beneath(&mut self, path: &EntryPath) -> Result<(), ApplyError> {
-        // One that a program made here is not known where only what the Active does counts.
-        match self.tree.inspect(path, None)? {
-            Inspection::Present(found) if found.body == Body::Directory => {}
-            _ => return Ok(()),
-        }
-        let mut search = Scan::new(Mode::Learn, vec![path.clone()]);
-        let mut findings = Findings::default();
-        while !search.step(&mut self.tree, &mut self.index, &*self.coverage, &mut findings) {}
-        if let Some(error) = findings.failed.pop() {
-            return Err(error.into());
+        if !self.learn_beneath(path)? {
+            return Ok(());
         }
         let changed: Vec<(EntryPath, Version)> = self
             .index
@@ -186,6 +195,22 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             )?;
         }
         Ok(())
+    }
+
+    /// Looks at everything that is in the directory `path`. Returns whether it is one.
+    pub(super) fn learn_beneath(&mut self, path: &EntryPath) -> Result<bool, TreeError> {
+        // One that a program made here is not known where only what the Active does counts.
+        match self.tree.inspect(path, None)? {
+            Inspection::Present(found) if found.body == Body::Directory => {}
+            _ => return Ok(false),
+        }
+        let mut search = Scan::new(Mode::Learn, vec![path.clone()]);
+        let mut findings = Findings::default();
+        while !search.step(&mut self.tree, &mut self.index, &*self.coverage, &mut findings) {}
+        match findings.failed.pop() {
+            Some(error) => Err(error),
+            None => Ok(true),
+        }
     }
 
     fn keep_aside(

@@ -33,6 +33,8 @@ pub(super) enum ApplyError {
     OnlyFromPassives { path: EntryPath },
     #[error("refuse to rename {path}: changes of this node travel from there")]
     NotMoved { path: EntryPath },
+    #[error("rename {path}: it, or something in it, was changed here")]
+    ChangedHere { path: EntryPath },
     #[error("refuse to link {path}: changes of this node travel from there")]
     NotLinked { path: EntryPath },
     #[error("{0}")]
@@ -50,6 +52,7 @@ impl ApplyError {
             | Self::OtherContent { path }
             | Self::OnlyFromPassives { path }
             | Self::NotMoved { path }
+            | Self::ChangedHere { path }
             | Self::NotLinked { path }
             | Self::Missing { path } => Some(path),
             Self::Tree(error) => Some(&error.path),
@@ -468,9 +471,18 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
         let seen = self.tree.rename(from, to)?;
         self.note_gone_or_come(from);
+        let left: Vec<EntryPath> = self.index.beneath(from).chain([from]).cloned().collect();
         self.index.rename(from, to);
         self.note_gone_or_come(to);
         self.index.insert(to.clone(), Known { seen, ..known });
+        if self.is_two_way(to) {
+            for path in left {
+                self.agree_here(&path);
+                if let Some(path) = path.rebased(from, to) {
+                    self.agree_here(&path);
+                }
+            }
+        }
         Ok(())
     }
 

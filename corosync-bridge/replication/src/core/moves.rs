@@ -241,8 +241,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let is_of_inode = |known: &Known| known.kind == kind && known.seen.stamp.is_same_inode(stamp);
         // One that had both names has lost one.
         let is_new = !self.index.get(path).is_some_and(is_of_inode);
-        let is_followed = is_new && rule.direction == Direction::ActiveToPassive;
-        let names = is_followed.then(|| self.index.names(stamp));
+        let is_followed = match rule.direction {
+            Direction::ActiveToPassive => true,
+            // Nothing else is told of a file there without what it holds.
+            Direction::Both => kind == Kind::Directory,
+            Direction::PassiveToActive => false,
+        };
+        let names = (is_new && is_followed).then(|| self.index.names(stamp));
         names.into_iter().flatten().filter(move |from| {
             let is_apart = *from != path && !from.is_beneath(path) && !path.is_beneath(from);
             let is_same_kind = self.index.get(from).is_some_and(|known| known.kind == kind);

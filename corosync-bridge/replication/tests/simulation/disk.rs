@@ -531,6 +531,18 @@ impl Disk {
         }
     }
 
+    /// What the Active has told of at a path it has moved to another by now.
+    fn share_moved(&self, from: &EntryPath, to: &EntryPath) {
+        let mut shared = self.shared.borrow_mut();
+        for (path, node) in &self.live {
+            let version = version(&node.attributes);
+            let moved = path.rebased(from, to);
+            if let Some(moved) = moved.filter(|_| shared.contains(&(path.clone(), version))) {
+                shared.insert((moved, version));
+            }
+        }
+    }
+
     fn seen(&self, node: &Node) -> Seen {
         let ctime = FileTime {
             seconds: node.ctime as i64,
@@ -933,6 +945,8 @@ impl Tree for SimTree {
             .map(|(path, mtime)| (path.rebased(from, to).unwrap_or(path), mtime))
             .collect();
         let mut disk = self.disk.borrow_mut();
+        disk.check_replaced(to, None);
+        disk.share_moved(from, to);
         disk.renames += 1;
         let seen = disk.move_entry(from, to, false);
         seen.ok_or_else(|| failed("rename to", to, io::ErrorKind::NotFound))

@@ -89,7 +89,7 @@ impl Coverage for Everything {
     }
 
     fn is_uniform(&self, directory: &EntryPath) -> bool {
-        directory.is_beneath(&path("/s"))
+        ["/s", "/b"].iter().any(|root| directory.is_beneath(&path(root)))
     }
 
     fn listened_entry(&self, _: &EntryPath) -> Option<usize> {
@@ -118,13 +118,17 @@ fn is_essential_name(name: &str) -> bool {
     name == "a" || name.starts_with(MOVED) && name.ends_with('e')
 }
 
-/// A name that was never there, for what is moved or linked at the time of `version`.
+/// A name in `/s` that was never there, for what is moved or linked at the time of `version`.
 fn new_name(version: Version, priority: Priority) -> EntryPath {
+    new_name_in("/s", version, priority)
+}
+
+fn new_name_in(root: &str, version: Version, priority: Priority) -> EntryPath {
     let end = match priority {
         Priority::Essential => "e",
         Priority::Ordinary => "",
     };
-    path(&format!("/s/{MOVED}{version}{end}"))
+    path(&format!("{root}/{MOVED}{version}{end}"))
 }
 
 fn is_alike(one: &EntryPath, other: &EntryPath) -> bool {
@@ -839,7 +843,8 @@ impl World {
         ];
         let mut targets: Vec<EntryPath> = names.iter().map(|name| path(name)).collect();
         let disk = Rc::clone(&self.nodes[at].disk);
-        targets.extend(disk.borrow().live.keys().filter(|path| is_moved(path)).cloned());
+        let is_moved = |path: &&EntryPath| is_moved(path) && !is_two_way(path);
+        targets.extend(disk.borrow().live.keys().filter(is_moved).cloned());
         if let Some(target) = self.dice.pick(&targets) {
             self.write(at, target);
         }
@@ -852,11 +857,14 @@ impl World {
         ];
         let the_passives = ["/o", "/o/a", "/o/d", "/o/d/x"];
         let is_passive = self.report(at).is_some_and(|report| report.role == Role::Passive);
-        let names = match is_passive && self.dice.one_in(3) {
-            true => &the_passives[..],
-            false => &both[..],
+        let mut targets: Vec<EntryPath> = match is_passive && self.dice.one_in(3) {
+            true => the_passives.map(path).to_vec(),
+            false => both.map(path).to_vec(),
         };
-        if let Some(target) = self.dice.pick(names).map(|name| path(name)) {
+        let disk = Rc::clone(&self.nodes[at].disk);
+        let is_moved = |path: &&EntryPath| is_moved(path) && is_two_way(path);
+        targets.extend(disk.borrow().live.keys().filter(is_moved).cloned());
+        if let Some(target) = self.dice.pick(&targets).cloned() {
             self.write(at, &target);
             if is_passive {
                 self.strayed(&target);
@@ -1108,17 +1116,19 @@ impl World {
     fn move_entry(&mut self, at: usize, any: bool, over: bool) -> bool {
         let disk = Rc::clone(&self.nodes[at].disk);
         let mut disk = disk.borrow_mut();
+        let is_within = |root: &str, entry: &EntryPath| entry.is_beneath(&path(root));
         let is_worth_it = |path: &EntryPath, node: &crate::disk::Node| match &node.data {
+            Data::Directory if is_within("/b", path) => disk.live.keys().any(|other| other.is_beneath(path)),
+            _ if is_within("/b", path) => false,
             _ if any => true,
             _ if !is_the_actives(path) => false,
             Data::File(bytes) => bytes.len() > INLINE_BYTES,
             Data::Directory => disk.live.keys().any(|other| other.is_beneath(path)),
             Data::Link(_) => false,
         };
-        let movable = disk
-            .live
-            .iter()
-            .filter(|(path, node)| path.is_beneath(&self::path("/s")) && is_worth_it(path, node));
+        let movable = disk.live.iter().filter(|(path, node)| {
+            ["/s", "/b"].iter().any(|root| is_within(root, path)) && is_worth_it(path, node)
+        });
         let movable: Vec<EntryPath> = movable.map(|(path, _)| path.clone()).collect();
         let Some(from) = self.dice.pick(&movable).cloned() else {
             return false;
@@ -1139,7 +1149,8 @@ impl World {
             (Priority::Essential, true) => Priority::Ordinary,
             (priority, false) => priority,
         };
-        let to = replaced.unwrap_or_else(|| new_name(self.version, to_priority));
+        let root = if is_within("/b", &from) { "/b" } else { "/s" };
+        let to = replaced.unwrap_or_else(|| new_name_in(root, self.version, to_priority));
         if self.trace {
             eprintln!("{}: a program moves {from} to {to}", self.nodes[at].id);
         }
