@@ -10,6 +10,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use bmc_replication::wire::{Message, Operation};
 use bmc_replication::{Event, Request};
 use support::{A, B, Node, Pair};
 
@@ -402,6 +403,31 @@ fn a_renamed_large_file_moves_also_over_another_one() {
 }
 
 #[test]
+fn a_touched_large_file_has_its_new_mtime_before_it_is_moved_over_another_one() {
+    let mut pair = pair_with_a_full_directory();
+    let (large, target) = ("/s/d/e/large", "/s/d/file0");
+    let file = File::open(pair.nodes[&A].at(large)).unwrap();
+    file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    rename(&mut pair, large, target, [target, large]);
+    let said = pair.said(A);
+    let told = said
+        .iter()
+        .filter_map(|bytes| match Message::decode(bytes).unwrap() {
+            Message::Operation { operation, .. } => match operation {
+                Operation::Attributes { path, .. } => Some(format!("attributes of {path}")),
+                Operation::Rename { from, to } => Some(format!("{from} to {to}")),
+                _ => None,
+            },
+            _ => None,
+        });
+    let told: Vec<String> = told.collect();
+    assert_eq!(
+        told,
+        [format!("attributes of {large}"), format!("{large} to {target}")]
+    );
+}
+
+#[test]
 fn a_renamed_small_file_leaves_its_old_name_only_once_it_is_at_the_new_one() {
     for told in [["/s/a", "/s/b"], ["/s/b", "/s/a"]] {
         let mut pair = Pair::new();
@@ -543,6 +569,27 @@ fn what_was_written_through_a_name_that_is_gone_shows_under_the_others() {
         });
         pair.settle();
         assert_eq!(pair.read(B, "/s/a").unwrap(), b"through it", "{at} {then}");
+        pair.assert_alike();
+    }
+}
+
+#[test]
+fn what_was_written_through_a_name_that_went_with_its_directory_shows_under_the_others() {
+    for in_its_place in [None, Some("a file")] {
+        let mut pair = pair_with_hard_links();
+        let file = pair.nodes[&A].at("/s/a");
+        pair.change(A, "/s/d", |path| fs::create_dir(path).unwrap());
+        pair.change(A, "/s/d/within", |path| fs::hard_link(&file, path).unwrap());
+        pair.assert_alike();
+        pair.write(A, "/s/d/within", "through it");
+        pair.change(A, "/s/d", |path| {
+            fs::remove_dir_all(path).unwrap();
+            if let Some(content) = in_its_place {
+                fs::write(path, content).unwrap();
+            }
+        });
+        pair.settle();
+        assert_eq!(pair.read(B, "/s/a").unwrap(), b"through it", "{in_its_place:?}");
         pair.assert_alike();
     }
 }

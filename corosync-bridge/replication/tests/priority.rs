@@ -11,7 +11,7 @@ use std::rc::Rc;
 use bmc_replication::wire::{INLINE_BYTES, Message, Operation};
 use bmc_replication::{Coverage, Direction, EntryPath, Event, NodeId, Priority, Request, Rule, Sync};
 
-use support::{A, B, Node, Pair, path, unpacked};
+use support::{A, B, Node, Pair, path};
 
 /// Small changes that wait.
 const BURST: usize = 500;
@@ -80,26 +80,6 @@ fn pair(direction: Direction) -> Pair {
     pair
 }
 
-/// What `node` says while nobody listens.
-fn said(pair: &mut Pair, node: NodeId) -> Vec<Vec<u8>> {
-    let now = pair.now;
-    let core = &mut pair.nodes.get_mut(&node).unwrap().core;
-    let mut said = Vec::new();
-    loop {
-        if core.is_behind() {
-            core.handle(&Event::CaughtUp, now);
-        }
-        if core.has_work(now) {
-            core.work(now);
-        }
-        let messages: Vec<Vec<u8>> = std::iter::from_fn(|| core.next_message()).collect();
-        said.extend(messages.iter().flat_map(|bytes| unpacked(bytes)));
-        if messages.is_empty() && !core.has_work(now) && !core.is_behind() {
-            return said;
-        }
-    }
-}
-
 /// The path that `message` brings a change of, or offers.
 fn concerned(message: &[u8]) -> Option<EntryPath> {
     match Message::decode(message).unwrap() {
@@ -125,7 +105,8 @@ fn removed(message: &[u8]) -> Option<EntryPath> {
 
 /// Fails unless the change of what is essential is among the first that `node` tells of, of many.
 fn assert_first(pair: &mut Pair, node: NodeId) {
-    let told: Vec<EntryPath> = said(pair, node)
+    let told: Vec<EntryPath> = pair
+        .said(node)
         .iter()
         .filter_map(|bytes| concerned(bytes))
         .collect();
@@ -233,7 +214,7 @@ fn an_essential_file_that_is_removed_goes_before_a_burst_of_others() {
     pair.settle();
     burst(&mut pair, A);
     pair.change(A, "/z/one", |path| fs::remove_file(path).unwrap());
-    let said = said(&mut pair, A);
+    let said = pair.said(A);
     let place = said
         .iter()
         .position(|bytes| removed(bytes) == Some(path("/z/one")));

@@ -637,6 +637,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if let Some(before) = self.index.get(path).copied() {
             self.lose_name(path, &before);
         }
+        self.lose_names_beneath(path);
         self.index.remove(path);
         self.send(None, Operation::Remove { path: path.clone() }, now);
     }
@@ -846,6 +847,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     ) {
         let before = self.index.get(path).copied();
         self.leave_names(path, &known);
+        if known.kind != Kind::Directory {
+            self.lose_names_beneath(path);
+        }
         self.index.insert(path.clone(), known);
         if before.is_some_and(|before| before.same_as(&known)) {
             return;

@@ -364,6 +364,26 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.look_at_names(names.filter(|name| *name != path).cloned().collect());
     }
 
+    /// Nothing in `directory` is a name any more of the file that was announced there.
+    pub(super) fn lose_names_beneath(&mut self, directory: &EntryPath) {
+        let lost: Vec<(EntryPath, Known)> = self
+            .index
+            .beneath(directory)
+            .filter_map(|path| Some((path.clone(), *self.index.get(path)?)))
+            .filter(|(_, known)| known.linked)
+            .collect();
+        let (mut left, mut alike) = (BTreeSet::new(), BTreeSet::new());
+        for (path, known) in &lost {
+            let stays = |name: &&EntryPath| !name.is_beneath(directory);
+            left.extend(self.index.names(&known.seen.stamp).filter(stays).cloned());
+            alike.extend(self.other_names(path, known).filter(stays).cloned());
+        }
+        for name in alike {
+            self.need(&name, Need::Whole);
+        }
+        self.look_at_names(left.into_iter().collect());
+    }
+
     /// A name came and went, or was replaced, unseen. What was written through it may show under others.
     pub(super) fn lose_unknown_name(&mut self) {
         if let Some(active) = &mut self.active {

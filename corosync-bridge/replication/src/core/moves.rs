@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use super::Core;
-use super::active::{Active, Place, announced};
+use super::active::{Active, Place, announced, operation};
 use super::queue::{Replaced, Sight};
 use crate::EntryPath;
 use crate::coverage::Direction;
@@ -83,18 +83,19 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             let announced = known.seen.stamp;
             (announced.size, announced.mtime) == (stamp.size, stamp.mtime)
         };
-        self.follow_file_if(path, stamp, is_it, now)
+        self.follow_file_if(path, stamp, is_it, None, now)
     }
 
-    /// The file at `path` was found to be `known`. The same of one that has another mtime.
+    /// The file at `path` was `found` to be `known`. The same of one that has another mtime.
     pub(super) fn follow_read_file(
         &mut self,
         path: &EntryPath,
+        found: &Found,
         known: &Known,
         now: Duration,
     ) -> Result<(), TreeError> {
         let is_it = |announced: &Known| announced.same_content(known);
-        self.follow_file_if(path, &known.seen.stamp, is_it, now)
+        self.follow_file_if(path, &known.seen.stamp, is_it, Some((found, known)), now)
     }
 
     fn follow_file_if(
@@ -102,6 +103,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         path: &EntryPath,
         stamp: &Stamp,
         is_it: impl Fn(&Known) -> bool,
+        read: Option<(&Found, &Known)>,
         now: Duration,
     ) -> Result<(), TreeError> {
         let from = self
@@ -113,12 +115,24 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         };
         let is_gone = matches!(self.tree.inspect(&from, None)?, Inspection::Absent);
         if is_gone && self.may_rename() {
+            if let Some((found, known)) = read {
+                self.announce_attributes_first(&from, found, known, now);
+            }
             self.announce_move(&from, path, now);
         } else {
             // It has that name still, or something else took its place, maybe at once: there was always something at `from`.
             self.link_to_lost_name(path, &from, now);
         }
         Ok(())
+    }
+
+    /// What takes the place of another file at its new path has its attributes of now there from the first moment.
+    fn announce_attributes_first(&mut self, from: &EntryPath, found: &Found, known: &Known, now: Duration) {
+        let announced = self.index.get(from).filter(|announced| !announced.linked);
+        if announced.is_some_and(|announced| announced.attributes != known.attributes) && !known.linked {
+            self.index.insert(from.clone(), *known);
+            self.send(None, operation(from, found, *known, None, true), now);
+        }
     }
 
     /// What was announced at `path`, or in it, may wait for its turn to be read elsewhere, where it was not announced yet. Returns
@@ -293,6 +307,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             (_, Some(replaced)) => replaced.kind != Kind::Directory,
         };
         if !is_replaceable {
+            self.lose_names_beneath(to);
             self.index.remove(to);
             self.send(None, Operation::Remove { path: to.clone() }, now);
         }

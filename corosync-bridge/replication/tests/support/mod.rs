@@ -280,6 +280,26 @@ impl Pair {
         busy
     }
 
+    /// What `node` says while nobody listens.
+    pub(crate) fn said(&mut self, node: NodeId) -> Vec<Vec<u8>> {
+        let now = self.now;
+        let core = &mut self.nodes.get_mut(&node).expect("a node").core;
+        let mut said = Vec::new();
+        loop {
+            if core.is_behind() {
+                core.handle(&Event::CaughtUp, now);
+            }
+            if core.has_work(now) {
+                core.work(now);
+            }
+            let messages: Vec<Vec<u8>> = std::iter::from_fn(|| core.next_message()).collect();
+            said.extend(messages.iter().flat_map(|bytes| unpacked(bytes)));
+            if messages.is_empty() && !core.has_work(now) && !core.is_behind() {
+                return said;
+            }
+        }
+    }
+
     pub(crate) fn ask_without_waiting(&mut self, node: NodeId, request: Request) {
         self.requests += 1;
         let id = self.requests;

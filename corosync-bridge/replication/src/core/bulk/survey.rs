@@ -204,7 +204,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         };
         let found = survey.source.found().clone();
         let known = found.known_with(digest);
-        self.follow_read_file(&survey.path, &known, now)?;
+        self.follow_read_file(&survey.path, &found, &known, now)?;
         self.join_names(&survey.path, &found, &known, now)?;
         let is_announced = self.index.get(&survey.path).is_some_and(|before| {
             before.same_content(&known) && !self.was_another_files(&survey.path, &known)
