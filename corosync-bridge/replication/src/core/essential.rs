@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use super::Core;
 use crate::coverage::{Coverage, Priority};
+use crate::entry::{Kind, Known};
 use crate::state::StateStore;
 use crate::tree::Tree;
 use crate::{EntryPath, Sync};
@@ -83,6 +84,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if std::mem::take(&mut self.essential.held) {
             self.announce = true;
         }
+    }
+
+    /// Whether what cannot be looked at, at `path`, may be or hold something of priority 1.
+    pub(super) fn may_hold_essential(&self, path: &EntryPath) -> bool {
+        let is_directory = |known: &Known| known.kind == Kind::Directory;
+        let holds_others = self.index.get(path).is_none_or(is_directory) && !self.coverage.is_uniform(path);
+        holds_others || self.priority(path) == Priority::Essential
     }
 
     pub(super) fn priority(&self, path: &EntryPath) -> Priority {

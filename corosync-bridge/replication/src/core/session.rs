@@ -241,7 +241,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     fn close_essential(&mut self, target: NodeId, session: u64, now: Duration) {
         let unknown = self.active.as_ref().is_some_and(|active| {
             let mut unreadable = active.unreadable_entries();
-            unreadable.any(|path| self.priority(path) == Priority::Essential)
+            unreadable.any(|path| self.may_hold_essential(path))
         });
         if !unknown {
             self.send(Some(target), Operation::EssentialInSync { session }, now);
