@@ -213,6 +213,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let Some(active) = &mut self.active else {
             return false;
         };
+        if place == Place::Replaced {
+            active.queue.miss_unless(found.seen.stamp.inode());
+        }
         let is_gone_above = active.queue.is_gone_above(path);
         match (place, replaced) {
             (Place::Queue, Some(_)) if is_light => active.queue.push_light_gone(path.clone(), inodes),

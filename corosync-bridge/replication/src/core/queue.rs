@@ -113,6 +113,8 @@ pub(super) struct Queue<F> {
     found_gone: u64,
     /// From which number on barriers wait for what is looked at now, where it is gone: what waited so before keeps its number.
     in_hand: Awaited,
+    /// What had been found where something is looked at now that waited because it was replaced.
+    found_in_hand: Option<Inode>,
     /// Counts what was told of and was gone when it was looked at.
     missed: u64,
     /// Counts for what of that barriers do not wait any more, and what was told as gone before all was looked at that it may be.
@@ -156,6 +158,7 @@ impl<F> Queue<F> {
             beneath: Vec::new(),
             found_gone: 0,
             in_hand: Awaited::from(1),
+            found_in_hand: None,
             missed: 0,
             given_up: 0,
             whereabouts: None,
@@ -225,6 +228,7 @@ impl<F> Queue<F> {
     fn take_in_hand_from(&mut self, lane: Lane) {
         self.lane = lane;
         self.in_hand = Awaited::from(self.found_gone + 1);
+        self.found_in_hand = None;
     }
 
     /// A name in `directory` came or went, or may have.
@@ -294,6 +298,14 @@ impl<F> Queue<F> {
     /// Something that was told of is gone.
     pub(super) fn miss(&mut self) {
         self.missed += 1;
+    }
+
+    /// The file of `inode` is where something else had been found that something may wait for: that was moved on, or is gone.
+    pub(super) fn miss_unless(&mut self, inode: Inode) {
+        let left = self.found_in_hand.filter(|found| *found != inode);
+        if left.is_some_and(|left| self.is_left_by(left)) {
+            self.miss();
+        }
     }
 
     /// What was at `path` was moved away. If it still waits there to be looked at, it is missed.

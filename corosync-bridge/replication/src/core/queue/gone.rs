@@ -246,6 +246,12 @@ impl<F> Queue<F> {
         self.found.get(&inode)
     }
 
+    /// Whether the file of `inode` was announced where something is gone that waits.
+    pub(super) fn is_left_by(&self, inode: Inode) -> bool {
+        let mut announced = self.gone.values().filter_map(|missing| missing.inodes.announced);
+        announced.any(|announced| announced.inode() == inode)
+    }
+
     /// How what is gone at `path`, and was heard of, waits on where it has to.
     fn is_put_off(&self, missing: &Missing) -> Option<Wait> {
         let is_behind_another = self.put_off_from.is_some_and(|from| from < missing.number);
@@ -320,8 +326,10 @@ impl<F> Queue<F> {
                 Gone { path, place, number }
             }
         };
-        let missing = self.forget_gone(&next.path);
-        self.in_hand = missing.map_or(self.in_hand, |missing| missing.awaited);
+        if let Some(missing) = self.forget_gone(&next.path) {
+            self.in_hand = missing.awaited;
+            self.found_in_hand = missing.inodes.found.map(|found| found.inode());
+        }
         Some(next)
     }
 

@@ -163,6 +163,22 @@ fn what_was_moved_is_there_before_something_with_the_number_of_what_it_replaced_
 }
 
 #[test]
+fn what_was_moved_waits_once_more_where_something_else_has_its_new_path_by_now() {
+    for (there, then) in [(1, &["gone /o/moved"][..]), (3, &[])] {
+        let mut queue = queue(false);
+        let [moved, over] = a_file_that_was_moved();
+        queue.push_gone(path("/o/moved"), Place::Gone, moved);
+        queue.push_gone(path("/o/over"), Place::Replaced, over);
+        queue.catch_up();
+        assert_eq!(queue.pop().as_ref().map(shown).as_deref(), Some("gone /o/over"));
+        queue.miss_unless((1, there));
+        assert_eq!(rest(&mut queue), then);
+        queue.catch_up();
+        assert_eq!(rest(&mut queue).len() + then.len(), 1);
+    }
+}
+
+#[test]
 fn what_was_moved_into_a_directory_made_anew_is_there_before_it_leaves_its_old_path() {
     let mut queue = queue(false);
     let [moved, over] = a_file_that_was_moved();
