@@ -99,6 +99,8 @@ fn roles_swap_in_a_switchover_and_the_old_active_sends_nothing_more() {
 fn a_promotion_by_the_sibling_deposes_the_active() {
     let [first, second] = pair();
     first.ask(Command::Promote);
+    // Asked before it has heard of that epoch it would ask for the same one, and be refused.
+    second.expect("in sync at epoch 1");
     second.ask(Command::Promote);
     first.expect("deposed by bmc1 in epoch 2");
     assert_eq!(first.status().role, Role::Passive);
