@@ -470,16 +470,21 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
     }
 
-    /// The Passive may have removed a directory that stays: it needs its attributes again.
+    /// The Passive may have removed a directory that stays: it needs its attributes again. Another one that is there by now is told of
+    /// in its turn: the one announced may have been moved, and would take these along.
     fn tell_directory_again(&mut self, path: &EntryPath, now: Duration) {
         let is_directory = |known: &&Known| known.kind == Kind::Directory;
-        if self.index.get(path).filter(is_directory).is_none() {
+        let Some(known) = self.index.get(path).filter(is_directory).copied() else {
             return;
-        }
+        };
         if let Ok(Inspection::Present(found)) = self.tree.inspect(path, None) {
-            let attributes = found.attributes;
             let path = path.clone();
-            self.send(None, Operation::Directory { path, attributes }, now);
+            if found.seen.stamp.is_same_inode(&known.seen.stamp) {
+                let attributes = found.attributes;
+                self.send(None, Operation::Directory { path, attributes }, now);
+            } else if let Some(active) = &mut self.active {
+                active.queue.push_path(path);
+            }
         }
     }
 
