@@ -1035,3 +1035,27 @@ fn odd_names_and_deep_trees_carry_over() {
     });
     pair.assert_alike();
 }
+
+#[test]
+fn a_file_that_lost_a_name_or_got_another_takes_attributes_at_once() {
+    for to in [None, Some("/s/z")] {
+        let mut pair = Pair::new();
+        pair.write(A, "/s/b", vec![1; 300_000]);
+        let file = pair.nodes[&A].at("/s/b");
+        for at in ["/s/a", "/s/c"] {
+            pair.change(A, at, |path| fs::hard_link(&file, path).unwrap());
+        }
+        pair.settle();
+        match to {
+            None => pair.change(A, "/s/a", |path| fs::remove_file(path).unwrap()),
+            Some(to) => rename(&mut pair, "/s/a", to, [to, "/s/a"]),
+        }
+        pair.settle();
+        pair.change(A, "/s/b", |path| {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+        });
+        pair.ask(A, Request::Flush).unwrap();
+        assert_eq!(pair.nodes[&B].report().problems, []);
+        pair.assert_alike();
+    }
+}
