@@ -176,15 +176,21 @@ fn what_may_not_be_written_holds_nothing_else_up_is_told_and_heals_by_itself() {
     assert_eq!(pair.read(B, "/s/d/x").unwrap(), b"1");
 }
 
-/// Two nodes between which `/b/` goes both ways, with a directory in it.
-fn pair_that_offers() -> Pair {
-    let list = r#"{ "Directories": [{ "Path": "/b/", "Description": "a directory",
-                                      "SyncDirection": "Bidirectional", "SyncType": "Immediate" }] }"#;
+/// Two nodes with this list, A the Active.
+fn pair_with(list: &str) -> Pair {
     let lists = tempfile::tempdir().unwrap();
     fs::write(lists.path().join("list.json"), list).unwrap();
     let node = || Node::with(Rc::new(SyncConfig::load_dir(lists.path()).unwrap()));
     let mut pair = Pair::of(node(), node());
     pair.ask(A, Request::Promote).unwrap();
+    pair
+}
+
+/// Two nodes between which `/b/` goes both ways, with a directory in it.
+fn pair_that_offers() -> Pair {
+    let list = r#"{ "Directories": [{ "Path": "/b/", "Description": "a directory",
+                                      "SyncDirection": "Bidirectional", "SyncType": "Immediate" }] }"#;
+    let mut pair = pair_with(list);
     pair.change(A, "/b/d", |path| fs::create_dir_all(path).unwrap());
     pair.settle();
     pair
@@ -228,11 +234,7 @@ fn pair_with_a_far_destination() -> Pair {
         file("/etc/one", 1),
         file("/s/else", 2),
     );
-    let lists = tempfile::tempdir().unwrap();
-    fs::write(lists.path().join("list.json"), list).unwrap();
-    let node = || Node::with(Rc::new(SyncConfig::load_dir(lists.path()).unwrap()));
-    let mut pair = Pair::of(node(), node());
-    pair.ask(A, Request::Promote).unwrap();
+    let mut pair = pair_with(&list);
     pair.write(A, "/etc/one", "essential");
     pair.change(A, "/s/d", |path| fs::create_dir(path).unwrap());
     pair.settle();

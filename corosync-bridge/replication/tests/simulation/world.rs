@@ -1118,13 +1118,12 @@ impl World {
         let mut disk = disk.borrow_mut();
         let is_within = |root: &str, entry: &EntryPath| entry.is_beneath(&path(root));
         let is_worth_it = |path: &EntryPath, node: &crate::disk::Node| match &node.data {
-            Data::Directory if is_within("/b", path) => disk.live.keys().any(|other| other.is_beneath(path)),
-            _ if is_within("/b", path) => false,
-            _ if any => true,
-            _ if !is_the_actives(path) => false,
-            Data::File(bytes) => bytes.len() > INLINE_BYTES,
-            Data::Directory => disk.live.keys().any(|other| other.is_beneath(path)),
-            Data::Link(_) => false,
+            _ if any && is_within("/s", path) => true,
+            Data::Directory if is_the_actives(path) || is_within("/b", path) => {
+                disk.live.keys().any(|other| other.is_beneath(path))
+            }
+            Data::File(bytes) => is_the_actives(path) && bytes.len() > INLINE_BYTES,
+            Data::Directory | Data::Link(_) => false,
         };
         let movable = disk.live.iter().filter(|(path, node)| {
             ["/s", "/b"].iter().any(|root| is_within(root, path)) && is_worth_it(path, node)
