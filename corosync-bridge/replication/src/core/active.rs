@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::bulk::Bulk;
 use super::peers::weight;
-use super::queue::{Barrier, Gone, Item, Queue, Replaced, Sight, Whereabouts};
+use super::queue::{Barrier, Gone, Item, Queue, Replaced, Whereabouts};
 use super::schedule::Occasion;
 use super::session::Session;
 use super::{Core, Step, Topic};
@@ -773,7 +773,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     /// What was announced at `path`, where nothing was found instead.
     fn gone(&self, path: &EntryPath) -> Replaced {
         Replaced {
-            announced: self.index.get(path).map(announced),
+            announced: self.index.get(path).map(Into::into),
             found: None,
         }
     }
@@ -949,11 +949,6 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             }
         }
     }
-}
-
-/// An entry as it was announced.
-pub(super) fn announced(known: &Known) -> Sight {
-    Sight::new(known.kind, known.seen.stamp)
 }
 
 /// Whether an entry that was found may be what is known of it, of which the last look settled nothing. What it holds tells:

@@ -356,15 +356,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     /// the other names, of which nobody told; and another name may stand for them now, of which a Passive that is
     /// being compared has to hear.
     pub(super) fn lose_name(&mut self, path: &EntryPath, before: &Known) {
-        let alike: Vec<EntryPath> = self.other_names(path, &as_linked(before)).cloned().collect();
-        for name in alike {
-            self.need(&name, Need::Whole);
-        }
-        let names = self.index.names(&before.seen.stamp);
-        self.look_at_names(names.filter(|name| *name != path).cloned().collect());
+        self.lose_names(&[(path.clone(), as_linked(before))], |name| name == path);
     }
 
-    /// Nothing in `directory` is a name any more of the file that was announced there.
+    /// The same of everything in `directory`.
     pub(super) fn lose_names_beneath(&mut self, directory: &EntryPath) {
         let lost: Vec<(EntryPath, Known)> = self
             .index
@@ -372,9 +367,13 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             .filter_map(|path| Some((path.clone(), *self.index.get(path)?)))
             .filter(|(_, known)| known.linked)
             .collect();
+        self.lose_names(&lost, |name| name.is_beneath(directory));
+    }
+
+    fn lose_names(&mut self, lost: &[(EntryPath, Known)], is_lost: impl Fn(&EntryPath) -> bool) {
         let (mut left, mut alike) = (BTreeSet::new(), BTreeSet::new());
-        for (path, known) in &lost {
-            let stays = |name: &&EntryPath| !name.is_beneath(directory);
+        for (path, known) in lost {
+            let stays = |name: &&EntryPath| !is_lost(name);
             left.extend(self.index.names(&known.seen.stamp).filter(stays).cloned());
             alike.extend(self.other_names(path, known).filter(stays).cloned());
         }

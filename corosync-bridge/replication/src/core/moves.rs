@@ -9,8 +9,8 @@
 use std::time::Duration;
 
 use super::Core;
-use super::active::{Active, Place, announced, operation};
-use super::queue::{Replaced, Sight};
+use super::active::{Active, Place, operation};
+use super::queue::Replaced;
 use crate::EntryPath;
 use crate::coverage::Direction;
 use crate::entry::{Body, Found, Kind, Known, Stamp};
@@ -202,8 +202,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let is_followed = self.coverage.rule(path).direction == Direction::ActiveToPassive;
         let replaced = known.filter(is_another).filter(|_| is_followed);
         let inodes = Replaced {
-            announced: known.map(announced),
-            found: Some(Sight::new(found.body.kind(), found.seen.stamp)),
+            announced: known.map(Into::into),
+            found: Some(found.into()),
         };
         // A directory that takes the place of one takes nothing away: what is in it waits as it is gone itself.
         let takes_away =

@@ -13,7 +13,7 @@ use crate::scan::{Mode, Scan};
 use crate::tree::Source;
 
 pub(super) use barrier::Barrier;
-pub(super) use gone::{Gone, Replaced, Sight};
+pub(super) use gone::{Gone, Replaced};
 pub(super) use whereabouts::Whereabouts;
 
 use gone::{Awaited, Missing};

@@ -5,7 +5,7 @@ use super::barrier::{PUT_OFF, Wait};
 use super::{Item, Lane, Queue};
 use crate::EntryPath;
 use crate::core::active::Place;
-use crate::entry::{Kind, Stamp};
+use crate::entry::{Found, Kind, Known, Stamp};
 use crate::inodes::Inode;
 
 /// What was announced at `path` was not there when it was looked at.
@@ -76,15 +76,29 @@ pub(in crate::core) struct Replaced {
 /// An entry as it was announced or found.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::core) struct Sight {
-    kind: Kind,
-    stamp: Stamp,
+    pub(super) kind: Kind,
+    pub(super) stamp: Stamp,
+}
+
+impl From<&Known> for Sight {
+    fn from(announced: &Known) -> Self {
+        Self {
+            kind: announced.kind,
+            stamp: announced.seen.stamp,
+        }
+    }
+}
+
+impl From<&Found> for Sight {
+    fn from(found: &Found) -> Self {
+        Self {
+            kind: found.body.kind(),
+            stamp: found.seen.stamp,
+        }
+    }
 }
 
 impl Sight {
-    pub(in crate::core) fn new(kind: Kind, stamp: Stamp) -> Self {
-        Self { kind, stamp }
-    }
-
     pub(in crate::core) fn inode(&self) -> Inode {
         self.stamp.inode()
     }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::barrier::PUT_OFF;
+use super::gone::Sight;
 use super::*;
 use crate::DiskTree;
 use crate::core::active::Place;
@@ -140,7 +141,10 @@ fn file(inode: u64, second: i64) -> Option<Sight> {
         mtime: time,
         ctime: time,
     };
-    Some(Sight::new(Kind::File, stamp))
+    Some(Sight {
+        kind: Kind::File,
+        stamp,
+    })
 }
 
 /// What is gone from its old path, and what it took the place of at its new one.
