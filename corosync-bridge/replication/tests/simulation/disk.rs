@@ -137,7 +137,7 @@ impl Change {
 
     /// What `later` wrote to the same file reached the disk before this name of it.
     fn comes_after_content(&mut self, later: &Self) {
-        if let (Self::Name(_, name), Self::Name(_, node)) = (self, later) {
+        if let (Self::Name(_, name), Self::Set(_, node) | Self::Name(_, node)) = (self, later) {
             if name.is_same_file(node) {
                 let ctime = name.ctime;
                 name.clone_from(node);
@@ -451,18 +451,19 @@ impl Disk {
             }
         }
         for (at, mut unsynced) in std::mem::take(&mut self.journal).into_iter().enumerate() {
-            if durable[at] {
-                unsynced.change.apply(&mut self.durable);
-                continue;
-            }
             if unsynced.change.file().is_some_and(|file| files.contains(&file)) {
-                unsynced.change = unsynced.change.apply_content(&mut self.durable);
                 let earlier = kept
                     .iter_mut()
                     .map(|unsynced: &mut Unsynced| &mut unsynced.change);
                 earlier.for_each(|change| change.comes_after_content(&unsynced.change));
+                if !durable[at] {
+                    unsynced.change = unsynced.change.apply_content(&mut self.durable);
+                }
             }
-            kept.push(unsynced);
+            match durable[at] {
+                true => unsynced.change.apply(&mut self.durable),
+                false => kept.push(unsynced),
+            }
         }
         self.journal = kept;
     }
