@@ -404,27 +404,40 @@ fn a_renamed_large_file_moves_also_over_another_one() {
 
 #[test]
 fn a_touched_large_file_has_its_new_mtime_before_it_is_moved_over_another_one() {
-    let mut pair = pair_with_a_full_directory();
-    let (large, target) = ("/s/d/e/large", "/s/d/file0");
-    let file = File::open(pair.nodes[&A].at(large)).unwrap();
-    file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
-    rename(&mut pair, large, target, [target, large]);
-    let said = pair.said(A);
-    let told = said
-        .iter()
-        .filter_map(|bytes| match Message::decode(bytes).unwrap() {
-            Message::Operation { operation, .. } => match operation {
-                Operation::Attributes { path, .. } => Some(format!("attributes of {path}")),
-                Operation::Rename { from, to } => Some(format!("{from} to {to}")),
-                _ => None,
-            },
+    for has_another_name in [false, true] {
+        let mut pair = pair_with_a_full_directory();
+        let (large, target) = ("/s/d/e/large", "/s/d/file0");
+        if has_another_name {
+            let file = pair.nodes[&A].at(large);
+            pair.change(A, "/s/another", |name| fs::hard_link(file, name).unwrap());
+            pair.settle();
+        }
+        let file = File::open(pair.nodes[&A].at(large)).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        rename(&mut pair, large, target, [target, large]);
+        let said = pair.said(A);
+        let told_of = |operation: &Operation<'_>| match operation {
+            Operation::Attributes { path, .. } => Some(format!("attributes of {path}")),
+            Operation::Rename { from, to } => Some(format!("{from} to {to}")),
+            Operation::HardLink { path, to, .. } => Some(format!("{path} is {to}")),
             _ => None,
-        });
-    let told: Vec<String> = told.collect();
-    assert_eq!(
-        told,
-        [format!("attributes of {large}"), format!("{large} to {target}")]
-    );
+        };
+        let told = said
+            .iter()
+            .filter_map(|bytes| match Message::decode(bytes).unwrap() {
+                Message::Operation { operation, .. } => told_of(&operation),
+                _ => None,
+            });
+        let told: Vec<String> = told.collect();
+        let expected = match has_another_name {
+            false => [format!("attributes of {large}"), format!("{large} to {target}")],
+            true => [
+                "attributes of /s/another".to_owned(),
+                format!("{target} is /s/another"),
+            ],
+        };
+        assert_eq!(told, expected);
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::digest::Digest;
 use crate::entry::{Found, Kind, Known, Stamp};
 use crate::inodes::Inode;
 use crate::state::StateStore;
-use crate::tree::{Tree, TreeError};
+use crate::tree::{Inspection, Tree, TreeError};
 use crate::wire::Operation;
 use crate::{EntryPath, NodeId};
 
@@ -141,6 +141,20 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             Some(before) => Ok(self.names_there_and_gone(path, &as_linked(&before))?.1),
             None => Ok(Vec::new()),
         }
+    }
+
+    /// Whether nothing else is by now where the other names of the file were that was announced at `path` as `known`.
+    pub(super) fn has_no_name_of_another(
+        &mut self,
+        path: &EntryPath,
+        known: &Known,
+    ) -> Result<bool, TreeError> {
+        for name in self.names_there_and_gone(path, &as_linked(known))?.1 {
+            if self.tree.inspect(&name, None)? != Inspection::Absent {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Whether `path` was announced as a name of another file than the one that is `known` there now, one with several names.

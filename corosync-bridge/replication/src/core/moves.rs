@@ -113,11 +113,15 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let Some(from) = from else {
             return Ok(());
         };
-        let is_gone = matches!(self.tree.inspect(&from, None)?, Inspection::Absent);
-        if is_gone && self.may_rename() {
-            if let Some((found, known)) = read {
-                self.announce_attributes_first(&from, found, known, now);
-            }
+        let at_from = self.tree.inspect(&from, None)?;
+        let is_anothers = match &at_from {
+            Inspection::Present(at_from) => !at_from.seen.stamp.is_same_inode(stamp),
+            Inspection::Absent | Inspection::Unchanged => false,
+        };
+        if let Some((found, known)) = read.filter(|_| !is_anothers) {
+            self.announce_attributes_first(&from, found, known, now)?;
+        }
+        if at_from == Inspection::Absent && self.may_rename() {
             self.announce_move(&from, path, now);
         } else {
             // It has that name still, or something else took its place, maybe at once: there was always something at `from`.
@@ -127,12 +131,22 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     /// What takes the place of another file at its new path has its attributes of now there from the first moment.
-    fn announce_attributes_first(&mut self, from: &EntryPath, found: &Found, known: &Known, now: Duration) {
-        let announced = self.index.get(from).filter(|announced| !announced.linked);
-        if announced.is_some_and(|announced| announced.attributes != known.attributes) && !known.linked {
-            self.index.insert(from.clone(), *known);
-            self.send(None, operation(from, found, *known, None, true), now);
+    fn announce_attributes_first(
+        &mut self,
+        from: &EntryPath,
+        found: &Found,
+        known: &Known,
+        now: Duration,
+    ) -> Result<(), TreeError> {
+        let announced = self.index.get(from).copied();
+        let announced = announced.filter(|announced| announced.attributes != known.attributes);
+        if let Some(announced) = announced {
+            if self.has_no_name_of_another(from, &announced)? {
+                self.index.insert(from.clone(), *known);
+                self.send(None, operation(from, found, *known, None, true), now);
+            }
         }
+        Ok(())
     }
 
     /// What was announced at `path`, or in it, may wait for its turn to be read elsewhere, where it was not announced yet. Returns
