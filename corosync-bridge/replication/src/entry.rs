@@ -186,6 +186,13 @@ impl Known {
         self
     }
 
+    /// Whether this is what was `found`. Of a file that had other names some may have come and gone since: that changes its ctime.
+    pub(crate) fn is_but_for_names(&self, found: &Found) -> bool {
+        let (known, now) = (&self.seen.stamp, &found.seen.stamp);
+        let is_same_file = self.linked && known.is_same_inode(now) && known.size == now.size;
+        known == now || is_same_file && self.attributes == found.attributes.digest()
+    }
+
     /// Whether both describe the same content and attributes.
     #[must_use]
     pub fn same_as(&self, other: &Self) -> bool {

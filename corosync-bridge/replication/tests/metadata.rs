@@ -332,6 +332,30 @@ fn what_is_in_a_directory_that_was_made_anew_does_not_move_with_the_old_one() {
 }
 
 #[test]
+fn a_directory_is_renamed_though_a_file_in_it_has_another_name_of_the_other_priority() {
+    let mut pair = Pair::new();
+    pair.change(A, "/s/d", |path| {
+        fs::create_dir(path).unwrap();
+        fs::write(path.join("file"), vec![1; 10_000]).unwrap();
+    });
+    let file = pair.nodes[&A].at("/s/d/file");
+    pair.change(A, "/etc/one", |name| fs::hard_link(&file, name).unwrap());
+    pair.ask(A, Request::FullSync).expect("a full synchronisation");
+    // Another ctime, and nothing else that is new.
+    pair.change(A, "/etc/one", |name| {
+        fs::remove_file(name).unwrap();
+        fs::hard_link(&file, name).unwrap();
+    });
+    pair.settle();
+    sent(&pair);
+    rename(&mut pair, "/s/d", "/s/moved", ["/s/moved", "/s/d"]);
+    pair.settle();
+    assert!(sent(&pair) < 2000);
+    assert_eq!(pair.read(B, "/s/moved/file").unwrap().len(), 10_000);
+    assert_eq!(pair.read(B, "/s/d/file"), None);
+}
+
+#[test]
 fn a_large_file_that_leaves_a_directory_is_never_missing_when_that_is_renamed() {
     // The first directory is told as renamed, and the other as a new one: nothing in it is what it was.
     for changed in [None, Some("after")] {

@@ -16,7 +16,7 @@ use super::content::Signing;
 use super::offers::OFFERED;
 use super::{Core, Step, Topic};
 use crate::agreed::Version;
-use crate::entry::{Body, Found, Kind, Known, Seen};
+use crate::entry::{Body, Kind, Known, Seen};
 use crate::scan::{self, Findings, Mode, Scan};
 use crate::state::StateStore;
 use crate::tree::{Complete, Inspection, Stage, Tree, TreeError};
@@ -343,9 +343,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let found = self.tree.inspect(path, known.as_ref().map(|known| &known.seen))?;
         Ok(match (known, found) {
             (Some(_), Inspection::Unchanged) | (None, Inspection::Absent) => true,
-            (Some(known), Inspection::Present(found)) => {
-                known.seen.stamp == found.seen.stamp || differs_in_names_only(&known, &found)
-            }
+            (Some(known), Inspection::Present(found)) => known.is_but_for_names(&found),
             _ => false,
         })
     }
@@ -824,13 +822,6 @@ fn in_turn(last: Option<NodeId>, mut nodes: impl Iterator<Item = NodeId>) -> Opt
         return Some(first);
     }
     nodes.find(is_behind).or(Some(first))
-}
-
-/// Whether a file that had other names is what is known of it, but for what came and went among these: that changes its ctime.
-fn differs_in_names_only(known: &Known, found: &Found) -> bool {
-    let is_as_large = known.seen.stamp.size == found.seen.stamp.size;
-    let is_it = known.linked && known.seen.stamp.is_same_inode(&found.seen.stamp) && is_as_large;
-    is_it && known.attributes == found.attributes.digest()
 }
 
 #[cfg(test)]

@@ -296,15 +296,15 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     /// Whether something that was announced in `from` is, unchanged, in `to`.
     fn still_holds(&mut self, from: &EntryPath, to: &EntryPath) -> Result<bool, TreeError> {
-        let moved: Vec<(EntryPath, Stamp)> = self
+        let moved: Vec<(EntryPath, Known)> = self
             .index
             .children(from)
-            .filter_map(|child| Some((child.rebased(from, to)?, self.index.get(child)?.seen.stamp)))
+            .filter_map(|child| Some((child.rebased(from, to)?, *self.index.get(child)?)))
             .take(PROOFS)
             .collect();
-        for (child, stamp) in moved {
+        for (child, known) in moved {
             match self.tree.inspect(&child, None)? {
-                Inspection::Present(found) if found.seen.stamp == stamp => return Ok(true),
+                Inspection::Present(found) if known.is_but_for_names(&found) => return Ok(true),
                 _ => {}
             }
         }
