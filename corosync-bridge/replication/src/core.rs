@@ -58,6 +58,7 @@ mod bulk;
 mod comparison;
 mod content;
 mod deliver;
+mod departures;
 mod essential;
 mod follower;
 mod handing_over;
@@ -82,6 +83,7 @@ mod suspects;
 mod switches;
 mod telling;
 mod time;
+mod twins;
 
 use std::collections::BTreeSet;
 use std::path::Path;

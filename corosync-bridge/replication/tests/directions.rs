@@ -4,8 +4,8 @@
 
 mod support;
 
-use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use bmc_replication::entry::Kind;
 use bmc_replication::wire::{INLINE_BYTES, Message};
 use bmc_replication::{Coverage, Direction, EntryPath, Event, NodeId, Request, Rule, Sync, Timing};
 
-use support::{A, B, Node, PERIOD, Pair, path, unpacked};
+use support::{A, B, Node, PERIOD, Pair, noise, path, unpacked};
 
 /// `/s` goes to the Passive, but for `/s/own`, which goes both ways like all of `/b`, and like `/slow`, which is periodic; `/p` goes to the Active.
 #[derive(Debug)]
@@ -478,6 +478,46 @@ fn a_directory_that_the_active_moves_is_moved_here_and_nothing_of_it_is_anyones_
         assert_eq!(kept_aside(&pair, node).len(), 0, "{node}");
     }
     assert_eq!(pair.nodes[&B].report().sync, Sync::InSync);
+}
+
+/// What a program beside the Passive moves, with a large and a sparse file in it, is had from where it was.
+#[test]
+fn a_directory_that_the_passive_moves_is_made_from_what_the_active_has_and_not_sent_again() {
+    let mut pair = pair();
+    pair.change(A, "/b/d", |path| {
+        fs::create_dir_all(path.join("deeper")).unwrap();
+        fs::write(path.join("small"), vec![1; 10_000]).unwrap();
+        fs::write(path.join("deeper/large"), noise(10 * INLINE_BYTES)).unwrap();
+        let sparse = File::create(path.join("sparse")).unwrap();
+        sparse.write_all_at(b"data", 1 << 20).unwrap();
+        sparse.set_len(2 << 20).unwrap();
+    });
+    pair.assert_alike();
+    *pair.sent.borrow_mut() = 0;
+    let at = |at| pair.nodes[&B].at(at);
+    fs::rename(at("/b/d"), at("/b/moved")).unwrap();
+    pair.change(B, "/b/d", |_| {});
+    let b = &mut pair.nodes.get_mut(&B).unwrap().core;
+    b.handle(&Event::Rescan(Path::new("/b/moved")), pair.now);
+    let has_large = |pair: &Pair| {
+        let places = ["/b/d/deeper/large", "/b/moved/deeper/large"];
+        places.iter().any(|at| pair.read(A, at).is_some())
+    };
+    while pair.turn() {
+        assert!(has_large(&pair), "the Active has it nowhere");
+    }
+    assert!(*pair.sent.borrow() < 10_000, "it was sent again");
+    assert!(!pair.nodes[&A].at("/b/d").exists());
+    let blocks = |node| {
+        fs::metadata(pair.nodes[&node].at("/b/moved/sparse"))
+            .unwrap()
+            .blocks()
+    };
+    assert_eq!(blocks(A), blocks(B));
+    assert_eq!((kept_aside(&pair, A).len(), kept_aside(&pair, B).len()), (0, 0));
+    let copies = [A, B].map(|node| copies::Copy::read(&pair.nodes[&node].at("/b"), &[]).unwrap());
+    assert_eq!(copies[0].differences(&copies[1]), [""; 0]);
+    pair.assert_alike();
 }
 
 #[test]

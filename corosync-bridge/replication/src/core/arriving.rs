@@ -141,8 +141,15 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let Some(Offer { path, .. }) = self.awaited_of(from, id).cloned() else {
             return;
         };
-        if offset == 0 && !self.begin_arriving(from, id, path) {
-            return;
+        if offset == 0 {
+            let member = self.intake.members.get_mut(&from);
+            let signing = member.and_then(|member| member.signing.take());
+            let base = signing
+                .filter(|signing| signing.is_of(id))
+                .map(Signing::into_source);
+            if !self.begin_arriving(from, id, path, base) {
+                return;
+            }
         }
         let member = self.intake.members.get_mut(&from);
         let incoming = member.and_then(|member| member.incoming.as_mut());
@@ -150,13 +157,8 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.note_arrived(from, id, taken);
     }
 
-    /// Makes room for a content of which the first piece has come. Returns whether it can be taken.
-    fn begin_arriving(&mut self, from: NodeId, id: u64, path: EntryPath) -> bool {
-        let member = self.intake.members.get_mut(&from);
-        let signing = member.and_then(|member| member.signing.take());
-        let base = signing
-            .filter(|signing| signing.is_of(id))
-            .map(Signing::into_source);
+    /// Makes room for a content, of which some may be copied from `base`. Returns whether it can be taken.
+    fn begin_arriving(&mut self, from: NodeId, id: u64, path: EntryPath, base: Option<T::Source>) -> bool {
         self.drop_incoming(from);
         let stage = match self.has_directory_for(&path) {
             Ok(true) => self.tree.stage(&path),
@@ -176,6 +178,27 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 self.cannot_take(from, id, &error.into());
                 false
             }
+        }
+    }
+
+    /// A content that is all of `source`, a file that is here, and then becomes `contribution`.
+    pub(super) fn begin_copy(
+        &mut self,
+        from: NodeId,
+        id: u64,
+        path: EntryPath,
+        source: T::Source,
+        contribution: Operation<'static>,
+    ) {
+        let length = source.found().seen.stamp.size;
+        if !self.begin_arriving(from, id, path, Some(source)) {
+            return;
+        }
+        let member = self.intake.members.get_mut(&from);
+        if let Some(incoming) = member.and_then(|member| member.incoming.as_mut()) {
+            incoming.contribution = Some(contribution);
+            let taken = incoming.assembly.take(Piece::Copy { from: 0, length }, 0);
+            self.note_arrived(from, id, taken);
         }
     }
 

@@ -14,6 +14,7 @@ use super::active::Place;
 use super::arriving::Arriving;
 use super::content::Signing;
 use super::offers::OFFERED;
+use super::twins::Twins;
 use super::{Core, Step, Topic};
 use crate::agreed::Version;
 use crate::entry::{Body, Kind, Known, Seen};
@@ -53,6 +54,10 @@ pub(super) struct Member<T: Tree> {
     queue: VecDeque<Item<T::Source>>,
     /// The first one was asked for.
     awaited: bool,
+    /// Where what the first one holds is here already.
+    twin: Option<EntryPath>,
+    /// Where what it offers may be here already; as long as it offers something.
+    pub(super) twins: Option<Twins>,
     /// What the version here of the first one is made of, and then what is copied from.
     pub(super) signing: Option<Signing<T::Source>>,
     pub(super) incoming: Option<Arriving<T::Stage, T::Source>>,
@@ -96,6 +101,8 @@ impl<T: Tree> Default for Member<T> {
         Self {
             queue: VecDeque::new(),
             awaited: false,
+            twin: None,
+            twins: None,
             signing: None,
             incoming: None,
             claimed: BTreeSet::new(),
@@ -109,10 +116,10 @@ impl<T: Tree> Member<T> {
     fn drop_offers_of(&mut self, path: &EntryPath) {
         let is_of = |item: &Item<T::Source>| matches!(item, Item::Offer(offer) if offer.path == *path);
         if self.queue.front().is_some_and(is_of) {
-            self.awaited = false;
-            self.signing = None;
+            self.ask_no_more();
         }
         self.queue.retain(|item| !is_of(item));
+        self.tidy();
     }
 
     fn disclaim_first(&mut self) {
@@ -123,7 +130,17 @@ impl<T: Tree> Member<T> {
 
     fn pop(&mut self) {
         self.queue.pop_front();
+        self.ask_no_more();
+        self.tidy();
+    }
+
+    fn tidy(&mut self) {
+        self.twins.take_if(|_| self.queue.is_empty());
+    }
+
+    fn ask_no_more(&mut self) {
         self.awaited = false;
+        self.twin = None;
         self.signing = None;
     }
 
@@ -322,7 +339,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             Some(wanted) => {
                 let same_file = wanted.kind == Kind::File
                     && here.is_some_and(|here| (here.kind, here.content) == (wanted.kind, wanted.content));
-                let asked = if same_file {
+                let twin = Some(wanted).filter(|_| !same_file);
+                let twin = twin.and_then(|wanted| self.twin_of(node, wanted));
+                let asked = if same_file || twin.is_some() {
                     Verdict::WantsAttributes
                 } else if wanted.kind == Kind::File && self.is_base(path) {
                     Verdict::WantsChanges
@@ -332,6 +351,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 self.verdict(node, offer.id, asked);
                 if let Some(member) = self.intake.members.get_mut(&node) {
                     member.awaited = true;
+                    member.twin = twin;
                 }
             }
         }
@@ -365,7 +385,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     fn examine_again(&mut self, node: NodeId) {
         self.drop_incoming(node);
         let member = self.intake.members.entry(node).or_default();
-        member.awaited = false;
+        member.ask_no_more();
         if let Some(Item::Offer(offer)) = member.queue.front_mut() {
             offer.examined = false;
         }
@@ -566,6 +586,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if operation.path() != Some(&offer.path) || kind(operation.version()) != kind(offer.now) {
             return self.cannot_take(from, id, &TakeError::Other);
         }
+        let member = self.intake.members.get_mut(&from);
+        if let Some(twin) = member.and_then(|member| member.twin.take()) {
+            return self.copy_twin(from, &offer, &twin, &operation);
+        }
         match self.has_directory_for(&offer.path) {
             Ok(true) => {}
             Ok(false) => return self.settle_offer(from, id, Verdict::Later),
@@ -606,6 +630,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 // Its attributes show under names that are replicated otherwise, too.
                 self.leave_names(&path, &known);
                 self.look_at_unlike_names(&path, &known);
+                let twins = self.intake.members.values_mut();
+                twins
+                    .filter_map(|member| member.twins.as_mut())
+                    .for_each(|twins| twins.note(&path, &known));
                 self.index.insert(path.clone(), known);
             }
             Ok(None) => self.index.remove(&path),

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::departures::Departures;
 use super::essential::Priorities;
 use super::handing_over::Sending;
 use super::owed::Owed;
@@ -46,6 +47,8 @@ pub(super) struct Offers<F> {
     search: Option<(EntryPath, Scan<F>)>,
     /// May differ from what was agreed.
     pub(super) suspects: Suspects,
+    /// What is gone, or a directory in whose place something else is.
+    departures: Departures,
     /// Suspects that come before all others: what was in a directory that is gone, the deepest first.
     gone: VecDeque<EntryPath>,
     /// Offered, by name.
@@ -85,6 +88,27 @@ pub(super) struct Offered {
     pub(super) now: Option<Version>,
 }
 
+/// What is offered next.
+#[derive(Debug, Clone, Copy)]
+enum Next<P> {
+    /// What was in a directory that is gone.
+    Gone(P),
+    /// What may have been changed.
+    Suspect(P),
+    /// What is gone.
+    Departure(P),
+}
+
+impl Next<&EntryPath> {
+    fn cloned(self) -> Next<EntryPath> {
+        match self {
+            Self::Gone(path) => Next::Gone(path.clone()),
+            Self::Suspect(path) => Next::Suspect(path.clone()),
+            Self::Departure(path) => Next::Departure(path.clone()),
+        }
+    }
+}
+
 /// The next thing to do for the offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OfferStep {
@@ -107,6 +131,7 @@ impl<F: Source> Offers<F> {
             unsearched: VecDeque::new(),
             search: None,
             suspects: Suspects::new(priorities),
+            departures: Departures::default(),
             gone: VecDeque::new(),
             offered: BTreeMap::new(),
             waiting: BTreeSet::new(),
@@ -127,12 +152,18 @@ impl<F: Source> Offers<F> {
 
     pub(super) fn deadline(&self) -> Option<Duration> {
         let silent_until = self.sending.as_ref().and_then(Sending::awaits);
-        let times = [self.retry_at, self.paused_until, silent_until];
+        let times = [
+            self.retry_at,
+            self.paused_until,
+            silent_until,
+            self.departures.deadline(),
+        ];
         times.into_iter().flatten().min()
     }
 
     pub(super) fn retry_due(&mut self, now: Duration) {
         self.paused_until.take_if(|until| *until <= now);
+        self.departures.time_passes(now);
         if let Some(sending) = &mut self.sending {
             sending.silence_is_over(now);
         }
@@ -178,7 +209,7 @@ impl<F: Source> Offers<F> {
 
     /// Once the Active's version has come there is nothing to offer any more.
     fn await_winner(&mut self, path: EntryPath, now: Duration) {
-        self.suspects.remove(&path);
+        self.forget_suspect(&path);
         self.put_off(path, now);
     }
 
@@ -192,6 +223,18 @@ impl<F: Source> Offers<F> {
     fn can_claim(&self) -> bool {
         let nothing_later = self.later.is_empty() && self.search_later.is_empty();
         self.claims && nothing_later && self.owed.is_empty_again()
+    }
+
+    fn forget_suspect(&mut self, path: &EntryPath) {
+        self.suspects.remove(path);
+        self.departures.remove(path);
+    }
+
+    /// Whether the Active may still be about to take something that came.
+    fn brings_something(&self) -> bool {
+        self.offered
+            .values()
+            .any(|offered| offered.now.is_some() && offered.now != offered.base)
     }
 
     /// It may have been changed here.
@@ -218,7 +261,7 @@ impl<F: Source> Offers<F> {
 
     /// It was looked at. What was offered is owed until the verdict.
     fn looked_at(&mut self, path: &EntryPath) {
-        if !self.waiting.contains(path) && !self.gone.contains(path) {
+        if !self.waiting.contains(path) && !self.gone.contains(path) && !self.departures.contains(path) {
             self.owed.settle(path);
         }
     }
@@ -271,6 +314,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             let stays = |path: &EntryPath| coverage.rule(path).direction != Direction::PassiveToActive;
             self.offers.owed.retain(stays);
             self.offers.suspects.retain(stays);
+            self.offers.departures.retain(stays);
             self.offers.later.retain(stays);
             self.offers.search_later.retain(stays);
         }
@@ -355,10 +399,20 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if offers.search.is_some() || !offers.unsearched.is_empty() {
             return Some(OfferStep::Search);
         }
-        let suspect = offers.gone.front().or_else(|| self.next_suspect());
-        suspect
+        self.next_to_offer()
             .filter(|_| offers.offered.len() < OFFERED)
             .map(|_| OfferStep::Offer)
+    }
+
+    fn next_to_offer(&self) -> Option<Next<&EntryPath>> {
+        let offers = &self.offers;
+        let gone = offers.gone.front().map(Next::Gone);
+        gone.or_else(|| offers.departures.overdue().map(Next::Departure))
+            .or_else(|| self.next_suspect().map(Next::Suspect))
+            .or_else(|| {
+                let departure = offers.departures.next().map(Next::Departure);
+                departure.filter(|_| !offers.brings_something())
+            })
     }
 
     /// Whether changes travel at all, by the word of the Active.
@@ -465,22 +519,53 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     /// Looks at one suspect, and offers it where it is not what was agreed.
     fn offer_next(&mut self, now: Duration) {
-        let (path, outcome) = if let Some(path) = self.offers.gone.pop_front() {
-            let outcome = self.offer_if_changed(&path);
-            (path, outcome)
-        } else if let Some(path) = self.next_suspect().cloned() {
-            self.offers.suspects.remove(&path);
-            let outcome = self
-                .offer_what_was_in(&path)
-                .and_then(|()| self.offer_if_changed(&path));
-            (path, outcome)
-        } else {
-            return;
+        let (path, outcome) = match self.next_to_offer().map(Next::cloned) {
+            None => return,
+            Some(Next::Gone(path)) => {
+                self.offers.gone.pop_front();
+                let outcome = self.offer_if_changed(&path);
+                (path, outcome)
+            }
+            Some(Next::Suspect(path)) => {
+                self.offers.suspects.remove(&path);
+                let outcome = match self.is_departure(&path) {
+                    Ok(true) => {
+                        self.offers.departures.put_off(path.clone(), now);
+                        Ok(())
+                    }
+                    Ok(false) => self.offer_if_changed(&path),
+                    Err(error) => Err(error),
+                };
+                (path, outcome)
+            }
+            Some(Next::Departure(path)) => {
+                self.offers.departures.remove(&path);
+                let outcome = self
+                    .offer_what_was_in(&path)
+                    .and_then(|()| self.offer_if_changed(&path));
+                (path, outcome)
+            }
         };
         match outcome {
             Ok(()) => self.offers.looked_at(&path),
             Err(error) => self.cannot_offer(TreeError { path, ..error }, now),
         }
+    }
+
+    /// Whether what was agreed is gone from `path`. Of what takes the place of something only a directory is of interest: what was
+    /// in that is gone with it.
+    fn is_departure(&mut self, path: &EntryPath) -> Result<bool, TreeError> {
+        let Some(agreed) = self.agreed.get(path) else {
+            return Ok(false);
+        };
+        let known = self.index.get(path).copied();
+        let kind = match self.tree.inspect(path, known.as_ref().map(|known| &known.seen))? {
+            Inspection::Absent => None,
+            Inspection::Unchanged => known.map(|known| known.kind),
+            Inspection::Present(found) => Some(found.body.kind()),
+        };
+        let is_directory = |kind: Kind| kind == Kind::Directory;
+        Ok(kind.is_none_or(|kind| is_directory(agreed.kind) && !is_directory(kind)))
     }
 
     /// Where a directory is gone, what was in it comes first, the deepest first: the Active takes no directory away
@@ -546,7 +631,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if !self.offers.open {
             return;
         }
-        self.offers.suspects.remove(path);
+        self.offers.forget_suspect(path);
         self.offers.lost.insert(path.clone());
         if !self.offers.waiting.contains(path) {
             let version = self.agreed.get(path);

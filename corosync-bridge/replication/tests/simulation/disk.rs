@@ -286,6 +286,12 @@ impl Disk {
         taken
     }
 
+    /// Whether the file is durable under other names than this.
+    fn durable_without(&self, path: &EntryPath, file: &Node) -> bool {
+        let is_it = |node: &Node| node.is_same_file(file);
+        !self.durable.get(path).is_some_and(is_it) && self.durable.values().any(is_it)
+    }
+
     /// A power cut brought back what had the number of something else before: no file system does that.
     fn part_inodes(&mut self) {
         let files = self.durable.values().filter(|node| node.data.is_file());
@@ -491,7 +497,11 @@ impl Disk {
                     bytes.resize(length, 0);
                 }
             }
-            change.apply(&mut self.durable);
+            match &change {
+                // Of a file that has other names without this one the name was lost: only what was written reaches it.
+                Change::Set(path, node) if self.durable_without(path, node) => node.show(&mut self.durable),
+                _ => change.apply(&mut self.durable),
+            }
         }
         self.generation += 1;
         self.part_inodes();

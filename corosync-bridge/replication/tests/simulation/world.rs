@@ -299,6 +299,8 @@ pub(crate) struct World {
     copied: BTreeSet<EntryPath>,
     /// Counts the contents that the Active began to send.
     contents_sent: u64,
+    /// Counts the contents that Passives handed over, and the pieces of large ones.
+    contents_handed_over: u64,
     /// Versions that a core has put on some disk.
     shared: Rc<RefCell<BTreeSet<(EntryPath, Version)>>>,
     /// Whether everything that happens is printed.
@@ -419,6 +421,7 @@ impl World {
             strays: BTreeSet::new(),
             copied: BTreeSet::new(),
             contents_sent: 0,
+            contents_handed_over: 0,
             shared: Rc::default(),
             trace: std::env::var_os("BMC_SIM_TRACE").is_some(),
             tally: Tally::default(),
@@ -636,6 +639,15 @@ impl World {
                 })
         );
         self.contents_sent += u64::from(is_content);
+        let is_handed_over = matches!(
+            message,
+            Ok(Message::Piece { .. }
+                | Message::Contribution {
+                    operation: Operation::Put { .. },
+                    ..
+                })
+        );
+        self.contents_handed_over += u64::from(is_handed_over);
         match message {
             Ok(Message::Begin { base, .. }) => {
                 self.transferring.insert(from);
@@ -1102,18 +1114,24 @@ impl World {
     }
 
     /// A program moves a setting on what it takes for the Active, mostly one that is worth being moved instead of being sent
-    /// again.
+    /// again; or on a Passive a directory of which changes travel both ways.
     fn move_a_setting(&mut self, at: usize) {
-        if self.report(at).is_some_and(|report| report.role == Role::Active) {
-            let any = self.dice.one_in(8);
-            let over = self.dice.one_in(4);
-            self.move_entry(at, any || over, over);
+        match self.report(at).map(|report| report.role) {
+            Some(Role::Active) => {
+                let any = self.dice.one_in(8);
+                let over = self.dice.one_in(4);
+                self.move_entry(at, &["/s", "/b"], any || over, over);
+            }
+            Some(Role::Passive) => {
+                self.move_entry(at, &["/b"], false, false);
+            }
+            None => {}
         }
     }
 
-    /// A program moves a setting, `any` or one that is worth it, to a name that was never there, or of a file `over` an older one:
+    /// A program moves a setting `within` these, `any` or one that is worth it, to a name that was never there, or of a file `over` an older one:
     /// what is at a path never gets older. Returns whether it is replicated there as it was before.
-    fn move_entry(&mut self, at: usize, any: bool, over: bool) -> bool {
+    fn move_entry(&mut self, at: usize, within: &[&str], any: bool, over: bool) -> bool {
         let disk = Rc::clone(&self.nodes[at].disk);
         let mut disk = disk.borrow_mut();
         let is_within = |root: &str, entry: &EntryPath| entry.is_beneath(&path(root));
@@ -1126,7 +1144,7 @@ impl World {
             Data::Directory | Data::Link(_) => false,
         };
         let movable = disk.live.iter().filter(|(path, node)| {
-            ["/s", "/b"].iter().any(|root| is_within(root, path)) && is_worth_it(path, node)
+            within.iter().any(|root| is_within(root, path)) && is_worth_it(path, node)
         });
         let movable: Vec<EntryPath> = movable.map(|(path, _)| path.clone()).collect();
         let Some(from) = self.dice.pick(&movable).cloned() else {
@@ -1177,6 +1195,11 @@ impl World {
             .get(&to)
             .is_some_and(|node| node.data == Data::Directory);
         let stays_alike = is_alike(&from, &to);
+        if let Some(bridge) = &mut self.nodes[at].bridge {
+            for end in [&from, &to] {
+                bridge.writes_itself(end, &disk.live);
+            }
+        }
         let gone = if is_tree {
             Hint::Tree(from)
         } else {
@@ -1682,11 +1705,21 @@ impl World {
         let Some(active) = self.active() else { return };
         for _ in 0..MOVES_AT_REST {
             let before = self.contents_sent;
-            let stays_alike = self.move_entry(active, false, false);
+            let stays_alike = self.move_entry(active, &["/s", "/b"], false, false);
             self.come_to_a_pause();
             assert!(
                 !stays_alike || self.contents_sent == before,
                 "what was moved was sent again"
+            );
+        }
+        // What is moved on a Passive the Active has already, be it replicated otherwise there.
+        for passive in (0..self.nodes.len()).filter(|&at| at != active) {
+            let before = self.contents_handed_over;
+            self.move_entry(passive, &["/b"], false, false);
+            self.come_to_a_pause();
+            assert_eq!(
+                self.contents_handed_over, before,
+                "what was moved on a Passive was handed over again"
             );
         }
     }

@@ -128,22 +128,30 @@ impl<G: Stage, F: Source> Assembly<G, F> {
         self.stage.write(bytes)
     }
 
-    /// Takes over a part of the version here. What it lacks is noticed at the end: the digest will not fit.
+    /// Takes over a part of the version here, its holes as holes. What it lacks is noticed at the end: the digest will not fit.
     fn copy(&mut self, from: u64, length: u64) -> Result<(), TreeError> {
         let Some(mut version) = self.version.take() else {
             return Ok(());
         };
         version.seek(from)?;
-        let mut left = usize::try_from(length).unwrap_or(usize::MAX);
+        let mut left = length;
         let mut buffer = Vec::new();
         while left > 0 {
+            let hole = version.skip_hole(left)?;
+            if hole > 0 {
+                self.hasher.update_zeros(hole);
+                self.stage.skip(hole)?;
+                left = left.saturating_sub(hole);
+                continue;
+            }
             buffer.clear();
-            version.read(&mut buffer, left.min(CHUNK_BYTES))?;
+            let limit = usize::try_from(left).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
+            version.read(&mut buffer, limit)?;
             if buffer.is_empty() {
                 break;
             }
             self.write(&buffer)?;
-            left = left.saturating_sub(buffer.len());
+            left = left.saturating_sub(u64::try_from(buffer.len()).unwrap_or(u64::MAX));
         }
         self.version = Some(version);
         Ok(())
