@@ -521,6 +521,35 @@ fn a_directory_that_the_passive_moves_is_made_from_what_the_active_has_and_not_s
 }
 
 #[test]
+fn what_is_written_to_a_file_of_several_names_reaches_all_of_them() {
+    for (node, through) in [(A, "/b/x"), (A, "/b/y"), (B, "/b/x"), (B, "/b/y")] {
+        let mut pair = pair();
+        pair.write(A, "/b/x", "before");
+        pair.settle();
+        let file = pair.nodes[&node].at("/b/x");
+        pair.change(node, "/b/y", |name| fs::hard_link(file, name).unwrap());
+        pair.settle();
+        pair.write(node, through, "written through one");
+        pair.settle();
+        let assert_all_hold = |pair: &Pair, content: &[u8]| {
+            for (at, other) in [("/b/x", A), ("/b/y", A), ("/b/x", B), ("/b/y", B)] {
+                let is_there = pair.read(other, at).unwrap();
+                assert_eq!(is_there, content, "{at} of {other}, {through} of {node}");
+            }
+        };
+        assert_all_hold(&pair, b"written through one");
+        // The name through which it was written is gone before anybody has looked.
+        let [file, gone] = ["/b/x", "/b/gone"].map(|at| pair.nodes[&node].at(at));
+        fs::hard_link(file, &gone).unwrap();
+        fs::write(&gone, "through one that is gone").unwrap();
+        pair.change(node, "/b/gone", |name| fs::remove_file(name).unwrap());
+        pair.settle();
+        assert_all_hold(&pair, b"through one that is gone");
+        assert_eq!((kept_aside(&pair, A).len(), kept_aside(&pair, B).len()), (0, 0));
+    }
+}
+
+#[test]
 fn a_change_here_in_a_directory_that_the_active_moves_is_kept_aside() {
     let mut pair = pair();
     make_directory(&mut pair);

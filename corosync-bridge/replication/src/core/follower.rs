@@ -385,6 +385,10 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 };
                 for name in names {
                     self.note_applied(&name);
+                    if name != path {
+                        // Where changes travel both ways it is a file of its own for others.
+                        self.suspect(&name);
+                    }
                     self.index.insert(name, known);
                 }
                 self.agree_here(&path);

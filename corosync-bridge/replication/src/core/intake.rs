@@ -629,7 +629,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             Ok(Some(known)) => {
                 // Its attributes show under names that are replicated otherwise, too.
                 self.leave_names(&path, &known);
-                self.look_at_unlike_names(&path, &known);
+                self.look_at_names_apart(&path, &known);
                 let twins = self.intake.members.values_mut();
                 twins
                     .filter_map(|member| member.twins.as_mut())

@@ -267,7 +267,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 self.announce_link(&name, path, known, now);
             }
         }
-        self.look_at_unlike_names(path, known);
+        self.look_at_names_apart(path, known);
         Ok(())
     }
 
@@ -281,15 +281,62 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
     }
 
-    /// Names that are replicated otherwise are files of their own on a Passive. Nobody tells that they changed as well.
-    pub(super) fn look_at_unlike_names(&mut self, path: &EntryPath, known: &Known) {
+    /// Names that are replicated otherwise are files of their own on a Passive, and so are all where changes travel both ways. Nobody
+    /// tells that they changed as well.
+    pub(super) fn look_at_names_apart(&mut self, path: &EntryPath, known: &Known) {
         let rule = self.coverage.rule(path);
-        let differs = |name: &&EntryPath| {
-            let is_unlike = self.coverage.rule(name) != rule;
-            is_unlike && self.index.get(name).is_some_and(|other| !other.same_as(known))
-        };
-        let names = self.index.names(&known.seen.stamp).filter(differs);
+        let is_followed = rule.direction == Direction::ActiveToPassive;
+        let is_apart = |name: &EntryPath| name != path && !(is_followed && self.coverage.rule(name) == rule);
+        let names = self.names_that_differ(known).filter(|name| is_apart(name));
         self.look_at_names(names.cloned().collect());
+    }
+
+    /// Names of the file that is `known` at one of them, of which something else is known.
+    fn names_that_differ<'a>(&'a self, known: &'a Known) -> impl Iterator<Item = &'a EntryPath> {
+        let differs = |known: &Known, other: &Known| !other.same_as(known);
+        let names = self.index.names(&known.seen.stamp);
+        names.filter(move |name| self.index.get(name).is_some_and(|other| differs(known, other)))
+    }
+
+    /// On a Passive is `known` at `path`, where `before` was. What was written to a file shows under its other names, also what was
+    /// written through one that is gone: they are offered as files of their own.
+    pub(super) fn suspect_other_names(
+        &mut self,
+        path: &EntryPath,
+        before: Option<&Known>,
+        known: Option<&Known>,
+    ) {
+        let mut names: Vec<EntryPath> = Vec::new();
+        if let Some(known) = known.filter(|known| known.kind == Kind::File && known.linked) {
+            names.extend(self.names_that_differ(known).cloned());
+            if !before.is_some_and(|before| before.linked) {
+                names.extend(self.names_known_as_only(&[known.seen.stamp.inode()].into()));
+            }
+        }
+        let stays =
+            |before: &Known| known.is_some_and(|known| known.seen.stamp.is_same_inode(&before.seen.stamp));
+        match before {
+            Some(before) if before.linked && !stays(before) => {
+                names.extend(self.index.names(&before.seen.stamp).cloned());
+            }
+            None if known.is_none() => names.extend(self.few_linked_names()),
+            Some(_) | None => {}
+        }
+        for name in names.iter().filter(|name| *name != path) {
+            self.suspect(name);
+        }
+    }
+
+    /// Files with these inodes that are known to have one name.
+    fn names_known_as_only(&self, inodes: &BTreeSet<Inode>) -> Vec<EntryPath> {
+        let is_wanted = |known: &Known| {
+            known.kind == Kind::File && !known.linked && inodes.contains(&known.seen.stamp.inode())
+        };
+        self.index
+            .after(None)
+            .filter(|(_, known)| is_wanted(known))
+            .map(|(path, _)| path.clone())
+            .collect()
     }
 
     /// Looks at `names`, those that travel as they change, before what was told after that of which they are names.
@@ -406,24 +453,22 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     /// Looks at every file that has several names.
     pub(super) fn look_at_all_links(&mut self) {
+        let names = self.few_linked_names();
+        self.look_at_names(names);
+    }
+
+    /// Paths of all files that have several; none where there are too many to look at each.
+    fn few_linked_names(&self) -> Vec<EntryPath> {
         let links = self.index.linked_names();
         let names: Vec<EntryPath> = links.take(LINKS_LOOKED_AT + 1).cloned().collect();
-        if names.len() <= LINKS_LOOKED_AT {
-            self.look_at_names(names);
-        }
+        Some(names)
+            .filter(|names| names.len() <= LINKS_LOOKED_AT)
+            .unwrap_or_default()
     }
 
     /// Files whose other names were not announced as such: those are looked for among everything that is known.
     pub(super) fn find_names(&mut self, inodes: &BTreeSet<Inode>) {
-        let is_wanted = |known: &Known| {
-            known.kind == Kind::File && !known.linked && inodes.contains(&known.seen.stamp.inode())
-        };
-        let names: Vec<EntryPath> = self
-            .index
-            .after(None)
-            .filter(|(_, known)| is_wanted(known))
-            .map(|(path, _)| path.clone())
-            .collect();
+        let names = self.names_known_as_only(inodes);
         if let Some(active) = &mut self.active {
             active.queue.push_front(names);
         }

@@ -607,7 +607,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             self.offers.suspect(path);
             return Ok(());
         }
+        let before = self.index.get(path).copied();
         let known = self.look_at_own(path)?;
+        self.suspect_other_names(path, before.as_ref(), known.as_ref());
         let now = known.as_ref().map(Version::from);
         let base = self.agreed.get(path);
         if now == base {

@@ -119,10 +119,6 @@ fn is_essential_name(name: &str) -> bool {
 }
 
 /// A name in `/s` that was never there, for what is moved or linked at the time of `version`.
-fn new_name(version: Version, priority: Priority) -> EntryPath {
-    new_name_in("/s", version, priority)
-}
-
 fn new_name_in(root: &str, version: Version, priority: Priority) -> EntryPath {
     let end = match priority {
         Priority::Essential => "e",
@@ -133,6 +129,11 @@ fn new_name_in(root: &str, version: Version, priority: Priority) -> EntryPath {
 
 fn is_alike(one: &EntryPath, other: &EntryPath) -> bool {
     Everything.rule(one) == Everything.rule(other)
+}
+
+/// Whether names of one file stay that: not where changes travel both ways.
+fn stay_linked(one: &EntryPath, other: &EntryPath) -> bool {
+    is_alike(one, other) && is_the_actives(one)
 }
 
 /// Whether changes of `entry` travel both ways.
@@ -252,7 +253,7 @@ impl Bridge {
         let Some(told) = &mut self.told else { return };
         told.retain(|path, _| !concerns(path));
         told.extend(
-            contents(live, is_alike)
+            contents(live, stay_linked)
                 .into_iter()
                 .filter(|(path, _)| concerns(path)),
         );
@@ -1063,7 +1064,14 @@ impl World {
         touched.insert(0, Hint::new(target.clone(), was_tree != is_tree && is_told_whole));
         if let Some(bridge) = &mut self.nodes[at].bridge {
             bridge.hints.extend(touched.into_iter().map(|hint| vec![hint]));
-            bridge.writes_itself(&target, &disk.live);
+            let names = disk
+                .live
+                .get(&target)
+                .into_iter()
+                .flat_map(|file| disk.names(file));
+            for name in names.chain([&target]) {
+                bridge.writes_itself(name, &disk.live);
+            }
         }
         drop(disk);
         if self.dice.one_in(20) {
@@ -1072,18 +1080,20 @@ impl World {
     }
 
     /// A program gives a file another name, which was never there or is that of an older one: what is at a path never gets
-    /// older.
+    /// older. On a Passive, and now and then on the Active, it is one of which changes travel both ways.
     fn link_a_setting(&mut self, at: usize) {
-        if self.report(at).is_none_or(|report| report.role != Role::Active) {
+        let Some(role) = self.report(at).map(|report| report.role) else {
             return;
-        }
+        };
+        let is_two_way = role == Role::Passive || self.dice.one_in(4);
         let disk = Rc::clone(&self.nodes[at].disk);
         let mut disk = disk.borrow_mut();
         // Often a large one: there are few.
         let least = if self.dice.one_in(2) { INLINE_BYTES } else { 0 };
         let is_worth_it =
             |node: &crate::disk::Node| matches!(&node.data, Data::File(bytes) if bytes.len() > least);
-        let worth_it = plain_files(&disk).filter(|(_, node)| is_worth_it(node));
+        let root = if is_two_way { "/b" } else { "/s" };
+        let worth_it = plain_files(&disk, root).filter(|(_, node)| is_worth_it(node));
         let worth_it: Vec<(EntryPath, Version)> = worth_it
             .map(|(path, node)| (path.clone(), node.attributes.mtime.seconds as Version))
             .collect();
@@ -1092,10 +1102,10 @@ impl World {
         };
         self.version += 1;
         // Names of one file are of one priority.
-        let over = self.dice.one_in(2);
+        let over = !is_two_way && self.dice.one_in(2);
         let replaced = over.then(|| older_file(&disk, &file, true, &mut self.dice));
         let replaced = replaced.flatten();
-        let name = replaced.unwrap_or_else(|| new_name(self.version, priority(&file)));
+        let name = replaced.unwrap_or_else(|| new_name_in(root, self.version, priority(&file)));
         if self.trace {
             eprintln!("{}: a program links {name} to {file}", self.nodes[at].id);
         }
@@ -1104,6 +1114,7 @@ impl World {
         self.writes.entry(name.clone()).or_default().push((version, true));
         self.wrote_above(&name, true);
         if let Some(bridge) = &mut self.nodes[at].bridge {
+            bridge.writes_itself(&name, &disk.live);
             let touched = std::iter::once(name).chain(left);
             bridge.hints.extend(touched.map(|name| vec![Hint::Path(name)]));
         }
@@ -1386,7 +1397,7 @@ impl World {
         let answers = bridge.core.take_answers();
         let report = bridge.core.report(now);
         if !bridge.core.take_applied().is_empty() {
-            let mut told = contents(&disk.borrow().live, is_alike);
+            let mut told = contents(&disk.borrow().live, stay_linked);
             // What it would send as the Active; nothing that it receives comes there.
             told.remove(&path("/r"));
             bridge.told = Some(told);
@@ -1740,7 +1751,7 @@ impl World {
         let Some(active) = self.active() else {
             panic!("nobody is the Active");
         };
-        let mut image = contents(&self.nodes[active].disk.borrow().live, is_alike);
+        let mut image = contents(&self.nodes[active].disk.borrow().live, stay_linked);
         image.remove(&path("/q"));
         let report = self.report(active).expect("it is up");
         for at in 0..self.nodes.len() {
@@ -1758,7 +1769,7 @@ impl World {
                 "{id}: {this:#?}"
             );
             assert_eq!(this.position, report.position, "{id}");
-            let mut copy = contents(&self.nodes[at].disk.borrow().durable, is_alike);
+            let mut copy = contents(&self.nodes[at].disk.borrow().durable, stay_linked);
             copy.remove(&path("/r"));
             let claims = (0..at).all(|before| before == active);
             let mut undurable = self.nodes[at].disk.borrow().undurable();
@@ -1802,11 +1813,15 @@ impl World {
     }
 }
 
-/// Files that travel from the Active only.
-fn plain_files(disk: &Disk) -> impl Iterator<Item = (&EntryPath, &crate::disk::Node)> {
-    disk.live.iter().filter(|(path, node)| {
+/// Files in `root` that travel as it does.
+fn plain_files<'a>(
+    disk: &'a Disk,
+    root: &str,
+) -> impl Iterator<Item = (&'a EntryPath, &'a crate::disk::Node)> {
+    let (root, both_ways) = (path(root), is_two_way(&path(root)));
+    disk.live.iter().filter(move |(path, node)| {
         let is_file = matches!(node.data, Data::File(_));
-        is_file && path.is_beneath(&self::path("/s")) && !is_two_way(path)
+        is_file && path.is_beneath(&root) && is_two_way(path) == both_ways
     })
 }
 
@@ -1814,7 +1829,7 @@ fn plain_files(disk: &Disk) -> impl Iterator<Item = (&EntryPath, &crate::disk::N
 /// may bring the name, and what the file had when it was synced last.
 fn older_file(disk: &Disk, file: &EntryPath, same_priority: bool, dice: &mut Dice) -> Option<EntryPath> {
     let version = |node: &crate::disk::Node| node.attributes.mtime.seconds as Version;
-    let mut plain = plain_files(disk);
+    let mut plain = plain_files(disk, "/s");
     let (_, node) = plain.find(|(path, _)| *path == file)?;
     let is_synced = disk
         .durable
@@ -1822,7 +1837,7 @@ fn older_file(disk: &Disk, file: &EntryPath, same_priority: bool, dice: &mut Dic
         .is_some_and(|durable| version(durable) == version(node));
     let is_older = |(_, other): &(&EntryPath, &crate::disk::Node)| version(other) < version(node);
     let is_alike = |other: &EntryPath| !same_priority || priority(other) == priority(file);
-    let older: Vec<EntryPath> = plain_files(disk)
+    let older: Vec<EntryPath> = plain_files(disk, "/s")
         .filter(is_older)
         .filter(|(other, _)| is_alike(other))
         .map(|(path, _)| path.clone())
