@@ -179,7 +179,7 @@ fn cases(plan: Plan) -> Vec<Case> {
         },
     ];
     for &files in plan.full_syncs {
-        for state in [full_sync::Copy::Empty, full_sync::Copy::Equal] {
+        for state in full_sync::Copy::ALL {
             cases.push(Case {
                 name: format!("full sync of {files} files of 2 KiB, {state}"),
                 // lsyncd runs one rsync.

@@ -23,6 +23,12 @@ const DEADLINE: Duration = Duration::from_secs(300);
 pub(super) enum Copy {
     Empty,
     Equal,
+    /// The same, and nobody has looked at it since it was written: bmc-ha opens once more what it saw in the moment of its change.
+    Fresh,
+}
+
+impl Copy {
+    pub(super) const ALL: [Self; 3] = [Self::Empty, Self::Equal, Self::Fresh];
 }
 
 impl fmt::Display for Copy {
@@ -30,6 +36,7 @@ impl fmt::Display for Copy {
         f.write_str(match self {
             Self::Empty => "from empty",
             Self::Equal => "when nothing differs",
+            Self::Fresh => "the same for the first time",
         })
     }
 }
@@ -40,13 +47,17 @@ impl Bench<'_> {
         clear(self.lab, self.active, contender)?;
         fill(self.lab, self.active, contender.folder(), 0, files)?;
         match (contender, copy) {
-            (Contender::BmcHa, Copy::Equal) => flush(self.lab, self.active)?,
-            (Contender::BmcHa, Copy::Empty) => {
+            (Contender::BmcHa, _) => {
                 flush(self.lab, self.active)?;
-                // Behind the bridge's back: a Passive watches nothing.
-                put_away(self.lab, self.active.sibling(), contender.folder())?;
+                if copy != Copy::Fresh {
+                    self.bridge()?;
+                }
+                if copy == Copy::Empty {
+                    // Behind the bridge's back: a Passive watches nothing.
+                    put_away(self.lab, self.active.sibling(), contender.folder())?;
+                }
             }
-            (_, Copy::Equal) => self.rsync(contender).map(drop)?,
+            (_, Copy::Equal | Copy::Fresh) => self.rsync(contender).map(drop)?,
             (_, Copy::Empty) => {}
         }
         let (time, cost) = cost::of(self.lab, self.idle, contender, || match contender {
