@@ -22,7 +22,7 @@ pub(super) struct Twins(BTreeMap<Digest, EntryPath>);
 impl Twins {
     pub(super) fn note(&mut self, path: &EntryPath, known: &Known) {
         if known.kind == Kind::File && known.seen.stamp.size > 0 {
-            self.0.insert(known.content, path.clone());
+            self.0.entry(known.content).or_insert_with(|| path.clone());
         }
     }
 }
@@ -47,9 +47,14 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             }
             twins
         });
-        let path = twins.0.get(&wanted.content)?;
-        let holds_it = |known: &&Known| (known.kind, known.content) == (wanted.kind, wanted.content);
-        self.index.get(path).filter(holds_it).map(|_| path.clone())
+        let path = twins.0.get(&wanted.content)?.clone();
+        let holds_it = |known: &Known| (known.kind, known.content) == (wanted.kind, wanted.content);
+        if !self.index.get(&path).is_some_and(holds_it) {
+            // Changed since then. Another that comes may hold it.
+            twins.0.remove(&wanted.content);
+            return None;
+        }
+        Some(path)
     }
 
     /// The Passive told the attributes of a content that is here, at `twin`: a copy of that is what it offered.
