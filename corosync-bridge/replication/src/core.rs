@@ -66,6 +66,7 @@ mod incoming;
 mod intake;
 mod keeping;
 mod lacking;
+mod linking;
 mod links;
 mod moves;
 mod offers;

@@ -521,31 +521,61 @@ fn a_directory_that_the_passive_moves_is_made_from_what_the_active_has_and_not_s
 }
 
 #[test]
-fn what_is_written_to_a_file_of_several_names_reaches_all_of_them() {
+fn what_is_written_to_a_file_of_several_names_shows_under_all_on_both() {
     for (node, through) in [(A, "/b/x"), (A, "/b/y"), (B, "/b/x"), (B, "/b/y")] {
         let mut pair = pair();
         pair.write(A, "/b/x", "before");
         pair.settle();
-        let file = pair.nodes[&node].at("/b/x");
-        pair.change(node, "/b/y", |name| fs::hard_link(file, name).unwrap());
-        pair.settle();
-        pair.write(node, through, "written through one");
+        let [file, gone] = ["/b/x", "/b/gone"].map(|at| pair.nodes[&node].at(at));
+        pair.change(node, "/b/y", |name| fs::hard_link(&file, name).unwrap());
         pair.settle();
         let assert_all_hold = |pair: &Pair, content: &[u8]| {
             for (at, other) in [("/b/x", A), ("/b/y", A), ("/b/x", B), ("/b/y", B)] {
                 let is_there = pair.read(other, at).unwrap();
                 assert_eq!(is_there, content, "{at} of {other}, {through} of {node}");
+                let names = fs::metadata(pair.nodes[&other].at(at)).unwrap().nlink();
+                assert_eq!(names, 2, "{at} of {other}, {through} of {node}");
             }
         };
+        assert_all_hold(&pair, b"before");
+        pair.write(node, through, "written through one");
+        pair.settle();
         assert_all_hold(&pair, b"written through one");
         // The name through which it was written is gone before anybody has looked.
-        let [file, gone] = ["/b/x", "/b/gone"].map(|at| pair.nodes[&node].at(at));
-        fs::hard_link(file, &gone).unwrap();
+        fs::hard_link(&file, &gone).unwrap();
         fs::write(&gone, "through one that is gone").unwrap();
         pair.change(node, "/b/gone", |name| fs::remove_file(name).unwrap());
         pair.settle();
         assert_all_hold(&pair, b"through one that is gone");
+        pair.change(node, through, |name| {
+            fs::set_permissions(name, fs::Permissions::from_mode(0o604)).unwrap();
+        });
+        pair.settle();
+        assert_all_hold(&pair, b"through one that is gone");
         assert_eq!((kept_aside(&pair, A).len(), kept_aside(&pair, B).len()), (0, 0));
+        let copies = [A, B].map(|node| copies::Copy::read(&pair.nodes[&node].at("/b"), &[]).unwrap());
+        assert_eq!(copies[0].differences(&copies[1]), [""; 0]);
+        pair.assert_alike();
+    }
+}
+
+#[test]
+fn names_that_were_given_while_apart_are_one_file_on_both() {
+    for node in [A, B] {
+        let mut pair = pair();
+        part(&mut pair);
+        let shared = pair.nodes[&node].at("/b/shared");
+        for name in ["/b/first", "/b/second"] {
+            pair.change(node, name, |name| fs::hard_link(&shared, name).unwrap());
+        }
+        meet(&mut pair);
+        for other in [A, B] {
+            assert_eq!(pair.read(other, "/b/second").unwrap(), b"both");
+            let names = fs::metadata(pair.nodes[&other].at("/b/first")).unwrap().nlink();
+            assert_eq!(names, 3, "of {other}, given on {node}");
+            assert_eq!(kept_aside(&pair, other).len(), 0);
+        }
+        pair.assert_alike();
     }
 }
 

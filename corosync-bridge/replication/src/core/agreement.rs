@@ -59,7 +59,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         let Some(path) = operation.path().filter(|path| self.holds_two_way(path)) else {
             return;
         };
-        let version = operation.version();
+        let version = match operation {
+            // It was linked already.
+            Operation::HardLink { path, .. } => self.index.get(path).map(Version::from),
+            _ => operation.version(),
+        };
         let is_directory = version.is_some_and(|version| version.kind == Kind::Directory);
         if self.is_two_way(path) || !is_directory {
             let version = version.filter(|_| self.is_two_way(path));

@@ -25,8 +25,12 @@ pub(super) enum Way {
 }
 
 impl<T: Tree, S: StateStore> Core<T, S> {
-    /// Makes way for an operation where this node may have a change of its own.
-    pub(super) fn make_way(&mut self, operation: &Operation<'_>) -> Result<Way, ApplyError> {
+    /// Makes way for an operation where this node may have a change of its own. It may be about what was `found_lacking` here.
+    pub(super) fn make_way(
+        &mut self,
+        operation: &Operation<'_>,
+        found_lacking: bool,
+    ) -> Result<Way, ApplyError> {
         if let Operation::Rename { from, to } = operation {
             return self.make_way_for_move(from, to);
         }
@@ -47,7 +51,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.place();
         let wanted = operation.version();
         if self.is_two_way(path) {
-            if self.make_way_at(path, operation)? == Way::Done {
+            if self.make_way_at(path, operation, found_lacking)? == Way::Done {
                 return Ok(Way::Done);
             }
             if wanted.is_some() {
@@ -81,8 +85,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         Ok(Way::Clear)
     }
 
-    /// Files that change on both sides, or on a Passive alone, have no other names as far as replication goes.
+    /// Files that change on a Passive alone have no other names as far as replication goes.
     fn make_way_for_link(&mut self, path: &EntryPath, to: &EntryPath) -> Result<Way, ApplyError> {
+        if self.are_linked_both_ways(path, to) {
+            return self.make_way_for_name(path, to);
+        }
         for end in [path, to] {
             if self.is_two_way(end) || self.is_the_passives(end) {
                 return Err(ApplyError::NotLinked { path: end.clone() });
@@ -96,15 +103,56 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         Ok(Way::Clear)
     }
 
-    fn make_way_at(&mut self, path: &EntryPath, operation: &Operation<'_>) -> Result<Way, ApplyError> {
+    /// What changes on both sides becomes a name of `to`: it gets the content and the attributes of that.
+    fn make_way_for_name(&mut self, path: &EntryPath, to: &EntryPath) -> Result<Way, ApplyError> {
+        self.check(path)?;
+        self.place();
+        let wanted = self.version_linked_to(to)?;
+        let here = self.look_at_own(path)?.as_ref().map(Version::from);
+        if here == Some(wanted) {
+            if !self.is_one_file(path, to) {
+                return Ok(Way::Clear);
+            }
+            self.tree.harden(std::slice::from_ref(path))?;
+            self.agree_here(path);
+            return Ok(Way::Done);
+        }
+        if self.make_way_for_version(path, here, Some(wanted), None)? == Way::Done {
+            return Ok(Way::Done);
+        }
+        self.bring_back_above(path)?;
+        self.make_way_beneath(path)?;
+        Ok(Way::Clear)
+    }
+
+    fn make_way_at(
+        &mut self,
+        path: &EntryPath,
+        operation: &Operation<'_>,
+        found_lacking: bool,
+    ) -> Result<Way, ApplyError> {
         let wanted = operation.version();
         let here = self.look_at_own(path)?.as_ref().map(Version::from);
+        if here == wanted && found_lacking && self.parts_names(operation) {
+            return Ok(Way::Clear);
+        }
         if here == wanted {
             // Made here too: nobody has made it durable yet.
             self.tree.harden(std::slice::from_ref(path))?;
             self.agree_here(path);
             return Ok(Way::Done);
         }
+        self.make_way_for_version(path, here, wanted, Some(operation))
+    }
+
+    /// `wanted` takes the place of what is `here`: that stays where it is newer, and is kept aside where nobody else has it.
+    fn make_way_for_version(
+        &mut self,
+        path: &EntryPath,
+        here: Option<Version>,
+        wanted: Option<Version>,
+        operation: Option<&Operation<'_>>,
+    ) -> Result<Way, ApplyError> {
         let agreed = self.agreed.get(path);
         if self.agreed.is_known() {
             if here == agreed {
@@ -116,7 +164,11 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             }
         }
         let is_remade = self.offers.is_remade(path) && here.is_some_and(|here| here.kind == Kind::Directory);
-        if !is_remade && !self.differs_in_mtime_only(path, operation)? {
+        let differs_in_mtime_only = match operation {
+            Some(operation) => self.differs_in_mtime_only(path, operation)?,
+            None => false,
+        };
+        if !is_remade && !differs_in_mtime_only {
             self.keep_aside(path, here, "the Active has another version")?;
         }
         Ok(Way::Clear)

@@ -35,6 +35,8 @@ pub(super) enum ApplyError {
     NotMoved { path: EntryPath },
     #[error("rename {path}: it, or something in it, was changed here")]
     ChangedHere { path: EntryPath },
+    #[error("link to {path}: it was changed here")]
+    LinkChangedHere { path: EntryPath },
     #[error("refuse to link {path}: changes of this node travel from there")]
     NotLinked { path: EntryPath },
     #[error("{0}")]
@@ -53,6 +55,7 @@ impl ApplyError {
             | Self::OnlyFromPassives { path }
             | Self::NotMoved { path }
             | Self::ChangedHere { path }
+            | Self::LinkChangedHere { path }
             | Self::NotLinked { path }
             | Self::Missing { path } => Some(path),
             Self::Tree(error) => Some(&error.path),
@@ -285,13 +288,14 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if target.is_some_and(|target| Some(target) != self.me) {
             return;
         }
-        if let Err(error) = self.apply(operation) {
+        if let Err(error) = self.apply(operation, target.is_some()) {
             self.taint(&error);
         }
     }
 
-    fn apply(&mut self, operation: Operation<'_>) -> Result<(), ApplyError> {
-        if self.make_way(&operation)? == Way::Done {
+    /// Applies a change, or what this node was `found_lacking` by a comparison.
+    fn apply(&mut self, operation: Operation<'_>, found_lacking: bool) -> Result<(), ApplyError> {
+        if self.make_way(&operation, found_lacking)? == Way::Done {
             return Ok(());
         }
         match operation {
@@ -376,7 +380,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                     // under way has seen it before.
                     return Err(ApplyError::OtherContent { path });
                 }
-                let names = self.names_known(&path);
+                let names = self.names_that_follow(&path);
                 let seen = self.tree.set_attributes(&path, &attributes, &names)?;
                 let known = Known {
                     attributes: attributes.digest(),

@@ -573,6 +573,9 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         operation: Operation<'_>,
         now: Duration,
     ) {
+        if let Operation::HardLink { path, to, content } = operation {
+            return self.link_taken(from, &path, &to, content, now);
+        }
         let awaited = self
             .intake
             .members
@@ -629,7 +632,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             Ok(Some(known)) => {
                 // Its attributes show under names that are replicated otherwise, too.
                 self.leave_names(&path, &known);
-                self.look_at_names_apart(&path, &known);
+                self.look_at_other_names(&path, &known);
                 let twins = self.intake.members.values_mut();
                 twins
                     .filter_map(|member| member.twins.as_mut())
@@ -660,9 +663,17 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             kind: version.kind,
             content: version.content,
             attributes: version.attributes,
-            linked: false,
+            linked: self.stays_linked(operation),
             seen,
         }))
+    }
+
+    /// Attributes are set on a file with all its names; everything else is something new.
+    fn stays_linked(&self, operation: &Operation<'_>) -> bool {
+        match operation {
+            Operation::Attributes { path, .. } => self.index.get(path).is_some_and(|known| known.linked),
+            _ => false,
+        }
     }
 
     fn write(&mut self, from: NodeId, operation: &Operation<'_>) -> Result<Option<Seen>, TakeError> {

@@ -26,13 +26,13 @@ const LINKS_LOOKED_AT: usize = 1024;
 
 impl<T: Tree, S: StateStore> Core<T, S> {
     /// The other names of the file that is `known` at `path`, in order.
-    fn other_names<'a>(
+    pub(super) fn other_names<'a>(
         &'a self,
         path: &'a EntryPath,
         known: &'a Known,
     ) -> impl Iterator<Item = &'a EntryPath> {
         let rule = known.linked.then(|| self.coverage.rule(path));
-        let rule = rule.filter(|rule| rule.direction == Direction::ActiveToPassive);
+        let rule = rule.filter(|rule| rule.direction != Direction::PassiveToActive);
         let names = rule.map(|_| self.index.names(&known.seen.stamp));
         names.into_iter().flatten().filter(move |name| {
             let is_file = |known: &Known| known.kind == Kind::File;
@@ -259,15 +259,18 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             self.part_from(&gone);
         }
         self.look_at_gone_names(gone);
+        // Where changes travel both ways a Passive may have the names apart: each is told of.
+        let is_followed = self.coverage.rule(path).direction == Direction::ActiveToPassive;
+        let is_same = |before: &Known| before.same_content(known) && (is_followed || before.same_as(known));
         for name in there.into_iter().filter(|_| known.linked) {
-            let is_linked = |before: &Known| before.linked && before.same_content(known);
+            let is_linked = |before: &Known| before.linked && is_same(before);
             let is_told = !is_apart && self.index.get(&name).is_some_and(is_linked);
             self.index.insert(name.clone(), *known);
             if !is_told {
                 self.announce_link(&name, path, known, now);
             }
         }
-        self.look_at_names_apart(path, known);
+        self.look_at_unlike_names(path, known);
         Ok(())
     }
 
@@ -281,13 +284,17 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         }
     }
 
-    /// Names that are replicated otherwise are files of their own on a Passive, and so are all where changes travel both ways. Nobody
-    /// tells that they changed as well.
-    pub(super) fn look_at_names_apart(&mut self, path: &EntryPath, known: &Known) {
+    /// Names that are replicated otherwise are files of their own on a Passive. Nobody tells that they changed as well.
+    fn look_at_unlike_names(&mut self, path: &EntryPath, known: &Known) {
         let rule = self.coverage.rule(path);
-        let is_followed = rule.direction == Direction::ActiveToPassive;
-        let is_apart = |name: &EntryPath| name != path && !(is_followed && self.coverage.rule(name) == rule);
-        let names = self.names_that_differ(known).filter(|name| is_apart(name));
+        let is_unlike = |name: &EntryPath| self.coverage.rule(name) != rule;
+        let names = self.names_that_differ(known).filter(|name| is_unlike(name));
+        self.look_at_names(names.cloned().collect());
+    }
+
+    /// What came to the file at `path` from a Passive shows under its other names as well.
+    pub(super) fn look_at_other_names(&mut self, path: &EntryPath, known: &Known) {
+        let names = self.names_that_differ(known).filter(|name| *name != path);
         self.look_at_names(names.cloned().collect());
     }
 
@@ -370,7 +377,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     /// Tells everyone that `path` is a name of the file at `to`. A Passive that is being compared may lack that: there it is
     /// linked later.
-    fn announce_link(&mut self, path: &EntryPath, to: &EntryPath, known: &Known, now: Duration) {
+    pub(super) fn announce_link(&mut self, path: &EntryPath, to: &EntryPath, known: &Known, now: Duration) {
         self.send(None, link(path, to, known), now);
         self.need(path, Need::Whole);
     }
@@ -483,7 +490,7 @@ fn as_linked(known: &Known) -> Known {
     }
 }
 
-fn link(path: &EntryPath, to: &EntryPath, known: &Known) -> Operation<'static> {
+pub(super) fn link(path: &EntryPath, to: &EntryPath, known: &Known) -> Operation<'static> {
     Operation::HardLink {
         path: path.clone(),
         to: to.clone(),

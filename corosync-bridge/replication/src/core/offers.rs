@@ -29,6 +29,9 @@ use crate::{Direction, EntryPath, NodeId, Role, Switch};
 /// Offers that wait for a verdict at once: enough to hide the round trip, few enough for the Active to hold.
 pub(super) const OFFERED: usize = 256;
 
+/// Names of which the Active was told that they are one file, and that are remembered: beyond that it is told again.
+const LINKS_REMEMBERED: usize = 4096;
+
 /// Pause before what was put off, or could not be read, is offered again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -62,6 +65,8 @@ pub(super) struct Offers<F> {
     /// What the Active asked for last.
     pub(super) asked: VecDeque<(u64, Verdict)>,
     pub(super) sending: Option<Sending<F>>,
+    /// Names of one file of which the Active was told, and what it held then.
+    told_links: BTreeMap<(EntryPath, EntryPath), Version>,
     /// Made durable for an offer that was taken back, or not taken: what is there instead has to be, too.
     withdrawn: BTreeSet<EntryPath>,
     /// Suspects again at `retry_at`.
@@ -139,6 +144,7 @@ impl<F: Source> Offers<F> {
             remade: BTreeSet::new(),
             asked: VecDeque::new(),
             sending: None,
+            told_links: BTreeMap::new(),
             withdrawn: BTreeSet::new(),
             later: BTreeSet::new(),
             search_later: BTreeSet::new(),
@@ -228,6 +234,15 @@ impl<F: Source> Offers<F> {
     fn forget_suspect(&mut self, path: &EntryPath) {
         self.suspects.remove(path);
         self.departures.remove(path);
+    }
+
+    /// Whether the Active has to be told that two names are one file of this version. It is told once.
+    pub(super) fn tells_link(&mut self, path: &EntryPath, name: &EntryPath, version: Version) -> bool {
+        if self.told_links.len() >= LINKS_REMEMBERED {
+            self.told_links.clear();
+        }
+        let names = (path.clone(), name.clone());
+        self.told_links.insert(names, version) != Some(version)
     }
 
     /// Whether the Active may still be about to take something that came.
@@ -435,6 +450,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             OfferStep::Offer => self.offer_next(now),
             OfferStep::Finish => {
                 if !self.offers.done {
+                    self.tell_all_links();
                     let offered = Rc::clone(&self.offered_roots);
                     let holds = |path: &EntryPath| offered.iter().any(|root| meet(root, path));
                     self.schedule.begin_where(now, holds);
@@ -618,6 +634,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                 self.offers.withdrawn.remove(path);
             }
             self.problems.clear(&Topic::Offer(path.clone()));
+            self.tell_links(path);
             self.ask_for_directory_above(path);
             return Ok(());
         }
@@ -741,6 +758,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
                     return self.offers.await_winner(offered.path, now);
                 }
                 self.offers.is_settled(&offered.path);
+                self.tell_links(&offered.path);
                 if self.index.get(&offered.path).map(Version::from) != self.agreed.get(&offered.path) {
                     // Found to be something else, with other things in it, when this was not agreed yet.
                     self.offers.search(offered.path);

@@ -535,7 +535,11 @@ impl Disk {
         for (path, node) in replaced.filter(|(path, node)| is_two_way(path) && node.data != Data::Directory) {
             let version = version(&node.attributes);
             let same = by.is_some_and(|by| by.attributes == node.attributes && by.data == node.data);
+            // What a file of several names holds is no more at one of them than at another.
+            let is_linked = self.names(node).nth(1).is_some();
+            let is_shared_anywhere = || self.shared.borrow().iter().any(|(_, shared)| *shared == version);
             let safe = same
+                || is_linked && is_shared_anywhere()
                 || self.aside.contains(&(path.clone(), Some(version)))
                 || self.shared.borrow().contains(&(path.clone(), version));
             assert!(safe, "version {version} of {path} is dropped by {by:?}");
@@ -924,8 +928,10 @@ impl Tree for SimTree {
             ..node.clone()
         };
         disk.check_replaced(path, Some(&next));
-        let placed = (path.clone(), version(attributes));
-        disk.shared.borrow_mut().insert(placed);
+        for name in &known {
+            let placed = (name.clone(), version(attributes));
+            disk.shared.borrow_mut().insert(placed);
+        }
         node.attributes = attributes.clone();
         node.ctime = disk.tick();
         let seen = disk.seen(&node);
@@ -943,6 +949,9 @@ impl Tree for SimTree {
         self.disturb(path);
         let mut disk = self.disk.borrow_mut();
         disk.links += 1;
+        disk.check_replaced(path, Some(&node));
+        let placed = (path.clone(), version(&node.attributes));
+        disk.shared.borrow_mut().insert(placed);
         Ok(disk.link(path, node, false))
     }
 
