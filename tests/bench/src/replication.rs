@@ -124,7 +124,8 @@ const LEGEND: &str = "
   the Passive under its name. bmc-ha and rsync --fsync make a file durable before it gets its name; rsync as
   phosphor-data-sync runs it, and lsyncd, leave that to the kernel. CPU: corosync and bridge, or rsync, stunnel and what
   starts rsync, on both BMCs. Sent: by both, on both links; Corosync sends everything on each of the two. Both without
-  what an idle cluster uses.";
+  what an idle cluster uses. A full sync is of files that were looked at after they were written; for the first time bmc-ha
+  reads once more what it saw in the moment of its change, as it does by itself 3 s later.";
 
 /// What all cases measure with.
 struct Bench<'lab> {
