@@ -12,7 +12,7 @@ use super::handing_over::ASKED_WEIGHT;
 use super::intake::{Member, Offer};
 use crate::chunks::{CUT_BYTES, Seed};
 use crate::digest::Digest;
-use crate::entry::Kind;
+use crate::entry::{Kind, Known};
 use crate::state::StateStore;
 use crate::tree::{Source, Stage, Tree, TreeError};
 use crate::wire::{INLINE_BYTES, Operation, Verdict};
@@ -88,9 +88,7 @@ impl<G: Stage, F: Source> Arriving<G, F> {
 impl<T: Tree, S: StateStore> Core<T, S> {
     /// Whether there is a large file at `path`, from which another version can be made.
     pub(super) fn is_base(&self, path: &EntryPath) -> bool {
-        let is_of_use = |size: u64| size > INLINE_BYTES as u64 && size <= CUT_BYTES;
-        let known = self.index.get(path).filter(|known| known.kind == Kind::File);
-        known.is_some_and(|known| is_of_use(known.seen.stamp.size))
+        self.index.get(path).is_some_and(is_base)
     }
 
     /// A member asks what the version here is made of, of which it hands over another one.
@@ -120,9 +118,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     /// The file at `path`, if it is what it was judged to be.
     fn open_offered_base(&mut self, path: &EntryPath) -> Option<T::Source> {
-        let known = *self.index.get(path).filter(|_| self.is_base(path))?;
-        let source = self.tree.open(path).ok()??;
-        (known.seen.stamp == source.found().seen.stamp).then_some(source)
+        self.open_as_known(path, is_base)
     }
 
     fn awaited_of(&self, from: NodeId, id: u64) -> Option<&Offer> {
@@ -274,6 +270,12 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         self.owe_look_at_names(path);
         self.verdict(from, id, Verdict::WantsContent { offset: 0 });
     }
+}
+
+/// Whether it is a large file, from which another version can be made.
+fn is_base(known: &Known) -> bool {
+    let is_of_use = |size: u64| size > INLINE_BYTES as u64 && size <= CUT_BYTES;
+    known.kind == Kind::File && is_of_use(known.seen.stamp.size)
 }
 
 /// Finds out a bounded part of what the version here is made of. Returns what is to be told.

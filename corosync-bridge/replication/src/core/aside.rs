@@ -35,7 +35,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             return self.make_way_for_move(from, to);
         }
         if let Operation::HardLink { path, to, .. } = operation {
-            return self.make_way_for_link(path, to);
+            return self.make_way_for_link(path, to, operation);
         }
         let Some(path) = operation.path() else {
             return Ok(Way::Clear);
@@ -86,9 +86,14 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     /// Files that change on a Passive alone have no other names as far as replication goes.
-    fn make_way_for_link(&mut self, path: &EntryPath, to: &EntryPath) -> Result<Way, ApplyError> {
+    fn make_way_for_link(
+        &mut self,
+        path: &EntryPath,
+        to: &EntryPath,
+        operation: &Operation<'_>,
+    ) -> Result<Way, ApplyError> {
         if self.are_linked_both_ways(path, to) {
-            return self.make_way_for_name(path, to);
+            return self.make_way_for_name(path, to, operation);
         }
         for end in [path, to] {
             if self.is_two_way(end) || self.is_the_passives(end) {
@@ -104,20 +109,20 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     }
 
     /// What changes on both sides becomes a name of `to`: it gets the content and the attributes of that.
-    fn make_way_for_name(&mut self, path: &EntryPath, to: &EntryPath) -> Result<Way, ApplyError> {
+    fn make_way_for_name(
+        &mut self,
+        path: &EntryPath,
+        to: &EntryPath,
+        operation: &Operation<'_>,
+    ) -> Result<Way, ApplyError> {
         self.check(path)?;
         self.place();
-        let wanted = self.version_linked_to(to)?;
+        let wanted = Some(self.version_linked_to(to)?);
         let here = self.look_at_own(path)?.as_ref().map(Version::from);
-        if here == Some(wanted) {
-            if !self.is_one_file(path, to) {
-                return Ok(Way::Clear);
-            }
-            self.tree.harden(std::slice::from_ref(path))?;
-            self.agree_here(path);
-            return Ok(Way::Done);
+        if here == wanted && !self.is_one_file(path, to) {
+            return Ok(Way::Clear);
         }
-        if self.make_way_for_version(path, here, Some(wanted), None)? == Way::Done {
+        if self.make_way_for_version(path, here, wanted, operation)? == Way::Done {
             return Ok(Way::Done);
         }
         self.bring_back_above(path)?;
@@ -136,13 +141,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         if here == wanted && found_lacking && self.parts_names(operation) {
             return Ok(Way::Clear);
         }
-        if here == wanted {
-            // Made here too: nobody has made it durable yet.
-            self.tree.harden(std::slice::from_ref(path))?;
-            self.agree_here(path);
-            return Ok(Way::Done);
-        }
-        self.make_way_for_version(path, here, wanted, Some(operation))
+        self.make_way_for_version(path, here, wanted, operation)
     }
 
     /// `wanted` takes the place of what is `here`: that stays where it is newer, and is kept aside where nobody else has it.
@@ -151,8 +150,14 @@ impl<T: Tree, S: StateStore> Core<T, S> {
         path: &EntryPath,
         here: Option<Version>,
         wanted: Option<Version>,
-        operation: Option<&Operation<'_>>,
+        operation: &Operation<'_>,
     ) -> Result<Way, ApplyError> {
+        if here == wanted {
+            // Made here too: nobody has made it durable yet.
+            self.tree.harden(std::slice::from_ref(path))?;
+            self.agree_here(path);
+            return Ok(Way::Done);
+        }
         let agreed = self.agreed.get(path);
         if self.agreed.is_known() {
             if here == agreed {
@@ -164,11 +169,7 @@ impl<T: Tree, S: StateStore> Core<T, S> {
             }
         }
         let is_remade = self.offers.is_remade(path) && here.is_some_and(|here| here.kind == Kind::Directory);
-        let differs_in_mtime_only = match operation {
-            Some(operation) => self.differs_in_mtime_only(path, operation)?,
-            None => false,
-        };
-        if !is_remade && !differs_in_mtime_only {
+        if !is_remade && !self.differs_in_mtime_only(path, operation)? {
             self.keep_aside(path, here, "the Active has another version")?;
         }
         Ok(Way::Clear)

@@ -5,6 +5,7 @@
 use super::Core;
 use super::content::{Assembly, Part, Piece, Signing};
 use crate::digest::Digest;
+use crate::entry::Known;
 use crate::state::StateStore;
 use crate::tree::{Source, Stage, Tree, TreeError};
 use crate::wire::STRETCH_BYTES;
@@ -85,10 +86,18 @@ impl<T: Tree, S: StateStore> Core<T, S> {
     /// The file at `path`, if this content was placed there and nobody has changed it since.
     fn open_base(&mut self, path: &EntryPath, base: Digest) -> Option<T::Source> {
         self.check_and_place(path).ok()?;
-        let known = *self.index.get(path)?;
+        self.open_as_known(path, |known| known.content == base)
+    }
+
+    /// The file at `path`, if what is known of it is `wanted` and it is that still.
+    pub(super) fn open_as_known(
+        &mut self,
+        path: &EntryPath,
+        wanted: impl FnOnce(&Known) -> bool,
+    ) -> Option<T::Source> {
+        let known = *self.index.get(path).filter(|known| wanted(known))?;
         let source = self.tree.open(path).ok()??;
-        let is_unchanged = known.content == base && known.seen.stamp == source.found().seen.stamp;
-        is_unchanged.then_some(source)
+        (known.seen.stamp == source.found().seen.stamp).then_some(source)
     }
 
     pub(super) fn chunk_delivered(&mut self, transfer: u64, offset: u64, bytes: &[u8], length: u64) {

@@ -86,8 +86,6 @@ impl<T: Tree, S: StateStore> Core<T, S> {
 
     /// The file at `twin`, if it is what is known of it.
     fn open_twin(&mut self, twin: &EntryPath, content: Digest) -> Option<T::Source> {
-        let known = *self.index.get(twin).filter(|known| known.content == content)?;
-        let source = self.tree.open(twin).ok()??;
-        (known.seen.stamp == source.found().seen.stamp).then_some(source)
+        self.open_as_known(twin, |known| known.content == content)
     }
 }

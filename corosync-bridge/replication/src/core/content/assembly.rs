@@ -116,16 +116,18 @@ impl<G: Stage, F: Source> Assembly<G, F> {
         match piece {
             Piece::Bytes(bytes) => self.write(&bytes),
             Piece::Copy { from, length } => self.copy(from, length),
-            Piece::Hole(length) => {
-                self.hasher.update_zeros(length);
-                self.stage.skip(length)
-            }
+            Piece::Hole(length) => self.skip(length),
         }
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), TreeError> {
         self.hasher.update(bytes);
         self.stage.write(bytes)
+    }
+
+    fn skip(&mut self, hole: u64) -> Result<(), TreeError> {
+        self.hasher.update_zeros(hole);
+        self.stage.skip(hole)
     }
 
     /// Takes over a part of the version here, its holes as holes. What it lacks is noticed at the end: the digest will not fit.
@@ -139,8 +141,7 @@ impl<G: Stage, F: Source> Assembly<G, F> {
         while left > 0 {
             let hole = version.skip_hole(left)?;
             if hole > 0 {
-                self.hasher.update_zeros(hole);
-                self.stage.skip(hole)?;
+                self.skip(hole)?;
                 left = left.saturating_sub(hole);
                 continue;
             }
